@@ -1,0 +1,111 @@
+"""Tailrace activates audience segments into streaming destinations.
+
+    import tailrace
+
+    with tailrace.open() as t:
+        ledger = t.export("hot", ["profiles.jsonl"])
+
+Everything a user or a plugin author needs is here, and `tailrace.testing` holds the author kit.
+Names are imported when first used, so that the command line starts fast.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tailrace.destination import (
+        API_VERSION,
+        ActivationInfo,
+        AuthReport,
+        Batch,
+        BatchResult,
+        Check,
+        Clock,
+        DestinationSpec,
+        Exporter,
+        Failure,
+        HookContext,
+        KeyPlan,
+        Limits,
+        Plan,
+        SupportsPolicy,
+    )
+    from tailrace.errors import (
+        ActivationDisabled,
+        AuthenticationFailed,
+        ConfigurationError,
+        Interrupted,
+        InUse,
+        InvalidSettings,
+        KeyLost,
+        Misconfigured,
+        NameTaken,
+        NotConnected,
+        NotFound,
+        PluginError,
+        SecretUnavailable,
+        SourceNotFound,
+        SourceUnreadable,
+        StaleVersion,
+        StateError,
+        TailraceError,
+        Transient,
+        Unavailable,
+        UnknownDestination,
+        UsageError,
+    )
+    from tailrace.hooks import hookimpl
+    from tailrace.keys import KeyRule
+    from tailrace.ledger import Ledger, SourcePosition
+    from tailrace.objects import Account, Activation, Connection, Run, Segment
+    from tailrace.settings import KeyRuleText, Secret, Settings
+    from tailrace.client import Tailrace, open
+
+_HOME = {
+    "destination": (
+        "API_VERSION", "ActivationInfo", "AuthReport", "Batch", "BatchResult", "Check", "Clock",
+        "DestinationSpec", "Exporter", "Failure", "HookContext", "KeyPlan", "Limits", "Plan",
+        "SupportsPolicy",
+    ),
+    "errors": (
+        "ActivationDisabled", "AuthenticationFailed", "ConfigurationError", "Interrupted", "InUse",
+        "InvalidSettings", "KeyLost", "Misconfigured", "NameTaken", "NotConnected", "NotFound",
+        "PluginError", "SecretUnavailable", "SourceNotFound", "SourceUnreadable", "StaleVersion",
+        "StateError", "TailraceError", "Transient", "Unavailable", "UnknownDestination",
+        "UsageError",
+    ),
+    "hooks": ("hookimpl",),
+    "keys": ("KeyRule",),
+    "ledger": ("Ledger", "SourcePosition"),
+    "objects": ("Account", "Activation", "Connection", "Run", "Segment"),
+    "settings": ("KeyRuleText", "Secret", "Settings"),
+    "client": ("Tailrace", "open"),
+}  # fmt: skip
+_MODULE = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = [  # noqa: PLE0604, PLE0605 - kept equal to the table above by a test
+    "API_VERSION", "Account", "Activation", "ActivationDisabled", "ActivationInfo", "AuthReport",
+    "AuthenticationFailed", "Batch", "BatchResult", "Check", "Clock", "ConfigurationError",
+    "Connection", "DestinationSpec", "Exporter", "Failure", "HookContext", "InUse", "Interrupted",
+    "InvalidSettings", "KeyLost", "KeyPlan", "KeyRule", "KeyRuleText", "Ledger", "Limits",
+    "Misconfigured", "NameTaken", "NotConnected", "NotFound", "Plan", "PluginError", "Run",
+    "Secret", "SecretUnavailable", "Segment", "Settings", "SourceNotFound", "SourcePosition",
+    "SourceUnreadable", "StaleVersion", "StateError", "SupportsPolicy", "Tailrace",
+    "TailraceError", "Transient", "Unavailable", "UnknownDestination", "UsageError", "hookimpl",
+    "open",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> object:
+    module = _MODULE.get(name)
+    if module is None:
+        raise AttributeError(f"module 'tailrace' has no attribute {name!r}")
+    value: object = getattr(import_module(f"tailrace.{module}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,133 @@
+"""The objects a user keeps: account, connection, activation, run. Frozen values; `Tailrace` changes
+them. Each has an immutable id (UUIDv7), a unique name and an integer version."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from tailrace.errors import InvalidSettings
+from tailrace.ledger import Ledger
+
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+DEFAULT_NAMESPACE = "ups"
+
+
+def check_name(name: str) -> str:
+    """Return the name, or raise InvalidSettings."""
+    if not NAME.fullmatch(name):
+        raise InvalidSettings(
+            f"{name!r} is not a name",
+            hint="a name is 1 to 63 of a-z, 0-9, '.', '_' and '-', and starts with a letter or digit",
+            fields={"name": "1 to 63 of a-z, 0-9, '.', '_', '-'; starts with a letter or digit"},
+        )
+    return name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """Credentials and where they are valid. `settings` hold references, never a secret."""
+
+    id: str
+    name: str
+    version: int
+    destination: str
+    description: str = ""
+    settings: Mapping[str, Any]
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """One place inside an account."""
+
+    id: str
+    name: str
+    version: int
+    account_id: str
+    account: str
+    destination: str
+    description: str = ""
+    settings: Mapping[str, Any]
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """One mapped segment. `created_at` and `updated_at` (epoch milliseconds) are those of the
+    mapping: they become `mappingCreatedAt` and `mappingUpdatedAt`."""
+
+    id: str
+    namespace: str = DEFAULT_NAMESPACE
+    name: str | None = None
+    created_at: int = 0
+    updated_at: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Segment:
+        """Read `[NAMESPACE/]ID[=NAME]`. Raises InvalidSettings."""
+        head, equals, name = text.partition("=")
+        namespace, slash, identifier = head.rpartition("/")
+        if not slash:
+            namespace = DEFAULT_NAMESPACE
+        if not namespace or not identifier or (equals and not name):
+            raise InvalidSettings(
+                f"{text!r} is not a segment", hint="write --segment [NAMESPACE/]ID[=NAME]"
+            )
+        return cls(id=identifier, namespace=namespace, name=name if equals else None)
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.id}" + (f"={self.name}" if self.name is not None else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activation:
+    """What flows to a connection.
+
+    `attributes` are XDM paths (`tailrace.paths`); `identities` is None for all namespaces;
+    `memberships` is `mapped` for those of `segments` only, `all` for every membership of a
+    selected update.
+    """
+
+    id: str
+    name: str
+    version: int
+    connection_id: str
+    connection: str
+    destination: str
+    enabled: bool = True
+    description: str = ""
+    segments: tuple[Segment, ...]
+    attributes: tuple[str, ...] = ()
+    memberships: Literal["mapped", "all"] = "mapped"
+    identities: tuple[str, ...] | None = None
+    include_segment_names: bool = False
+    include_segment_timestamps: bool = False
+    keep_extra_fields: bool = False
+    format: str = "xdm-json"
+    format_version: str = "1"
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One export. `status`: `running`, `finished`, `failed`, `interrupted`. `sources` holds, per
+    source, the position before which everything is settled."""
+
+    id: int
+    activation_id: str
+    activation: str
+    activation_version: int
+    status: str
+    exit_code: int | None
+    error: str | None
+    started_at: datetime
+    ended_at: datetime | None
+    ledger: Ledger
+    sources: tuple[Mapping[str, Any], ...] = field(default=())
