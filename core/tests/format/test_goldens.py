@@ -1,0 +1,71 @@
+"""Every golden case through the reference and through the engine, to the byte."""
+
+from __future__ import annotations
+
+import pytest
+from golden import Golden, load
+from jsonschema import Draft202012Validator
+from reference import Filtered, Record, Rejected, reference_project
+
+from tailrace import KeyPlan, formats
+
+CASES = load()
+each = pytest.mark.parametrize("case", CASES, ids=[case.title for case in CASES])
+
+
+@pytest.fixture(scope="module")
+def schema() -> Draft202012Validator:
+    contract = formats.get("xdm-json")
+    Draft202012Validator.check_schema(contract.schema)
+    return Draft202012Validator(contract.schema)
+
+
+@each
+def test_reference(case: Golden) -> None:
+    outcome = reference_project(
+        case.update,
+        case.activation,
+        case.options.get("key", "identity"),
+        hashed=case.options.get("hash") == "sha256",
+        missing=case.options.get("missing", "dead-letter"),
+    )
+    if case.reason is not None:
+        assert outcome == Rejected(frozenset({case.reason}))
+    elif case.record is None:
+        assert outcome == Filtered()
+    else:
+        assert outcome == Record(case.record, case.key)
+
+
+@each
+def test_engine(case: Golden) -> None:
+    from tailrace.compile import InvalidUpdate, compile_activation
+
+    plan = KeyPlan(
+        rule=case.options.get("key", "identity"),
+        hash=case.options.get("hash", "none"),
+        missing=case.options.get("missing", "dead-letter"),
+    )
+    project = compile_activation(case.activation, plan, key_bytes=256)
+    if case.reason is not None:
+        with pytest.raises(InvalidUpdate) as caught:
+            project(case.update)
+        assert caught.value.reason == case.reason
+        return
+    answer = project(case.update)
+    if case.record is None:
+        assert answer is None
+        return
+    assert answer is not None
+    key, data = answer
+    assert data == case.record
+    assert key == case.key or (case.key is None and key)
+
+
+@each
+def test_record_is_valid(case: Golden, schema: Draft202012Validator) -> None:
+    if case.record is None:
+        pytest.skip("no record")
+    import json
+
+    schema.validate(json.loads(case.record))
