@@ -1,0 +1,147 @@
+"""The schema. SQLAlchemy Core only: the ORM is never imported.
+
+A change here needs a migration in `migrations/versions` and its revision in REVISIONS; a test
+compares a database made from these tables with one that was migrated from the first revision.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    DateTime,
+    ForeignKey,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+
+REVISIONS = ("0001", "0002")
+"""Every revision of the schema, oldest first."""
+REVISION = REVISIONS[-1]
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware time in UTC; SQLite, which knows no time zone, keeps it as naive UTC."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+# The stored revision of the schema lies where Alembic looks for it, so there is one truth.
+revision = Table("alembic_version", metadata, Column("version_num", String(32), primary_key=True))
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("name", String(63), nullable=False, unique=True),
+    Column("version", Integer, nullable=False),
+    Column("destination", String(128), nullable=False),
+    Column("description", Text, nullable=False),
+    Column("settings", JSON, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+)
+
+connections = Table(
+    "connections",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("name", String(63), nullable=False, unique=True),
+    Column("version", Integer, nullable=False),
+    Column("account_id", String(36), ForeignKey("accounts.id"), nullable=False, index=True),
+    Column("description", Text, nullable=False),
+    Column("settings", JSON, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+)
+
+activations = Table(
+    "activations",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("name", String(63), nullable=False, unique=True),
+    Column("version", Integer, nullable=False),
+    Column("connection_id", String(36), ForeignKey("connections.id"), nullable=False, index=True),
+    Column("enabled", Boolean, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("segments", JSON, nullable=False),
+    Column("attributes", JSON, nullable=False),
+    Column("memberships", String(16), nullable=False),
+    Column("identities", JSON(none_as_null=True), nullable=True),
+    Column("include_segment_names", Boolean, nullable=False),
+    Column("include_segment_timestamps", Boolean, nullable=False),
+    Column("keep_extra_fields", Boolean, nullable=False),
+    Column("format", String(64), nullable=False),
+    Column("format_version", String(32), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    # The counter of `sources.number`; raising it locks the row, so no number is given twice.
+    Column("source_count", Integer, nullable=False, server_default=text("0")),
+)
+
+# A run outlives its activation, so it refers to it by value and keeps its name.
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("activation_id", String(36), nullable=False, index=True),
+    Column("activation", String(63), nullable=False),
+    Column("activation_version", Integer, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("exit_code", Integer, nullable=True),
+    Column("error", Text, nullable=True),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime, nullable=True),
+    Column("ledger", JSON, nullable=False),
+    Column("sources", JSON, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+sources = Table(
+    "sources",
+    metadata,
+    Column("activation_id", String(36), ForeignKey("activations.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("identity", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    UniqueConstraint("activation_id", "identity"),
+)
