@@ -1,0 +1,142 @@
+"""The mapped attributes as Struct fields: read at their XDM path, written at the same path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from tailrace.paths import RESERVED, format_path, parse_path, without_covered
+from tailrace.raw import ABSENT, Field, struct
+
+Path = tuple[str, ...]
+Attrs = tuple[str, ...]
+
+
+class _Node:
+    """A parent in the tree of mapped paths; children in order of first appearance."""
+
+    def __init__(self) -> None:
+        self.children: dict[str, _Node | None] = {}
+
+    def add(self, path: Path) -> None:
+        node = self
+        for key in path[:-1]:
+            child = node.children.setdefault(key, _Node())
+            assert child is not None  # without_covered leaves no path below a leaf
+            node = child
+        node.children[path[-1]] = None
+
+    def has_parent_of(self, path: Path) -> bool:
+        node: _Node | None = self
+        for key in path[:-1]:
+            node = node.children.get(key) if node else None
+        return node is not None and path[-1] not in node.children
+
+    def fields(self) -> list[Field]:
+        made: list[Field] = []
+        for index, (key, child) in enumerate(self.children.items()):
+            if child is None:
+                made.append((f"f{index}", key, msgspec.Raw, ABSENT))
+            else:
+                made.append((f"f{index}", key, struct("Parent", child.fields()) | None, None))
+        return made
+
+    def attrs(self, path: Path) -> Attrs:
+        """The Python attributes that lead to a path."""
+        node: _Node | None = self
+        found: list[str] = []
+        for key in path:
+            assert node is not None
+            found.append(f"f{list(node.children).index(key)}")
+            node = node.children[key]
+        return tuple(found)
+
+    def pruner(self, fields: Sequence[Field]) -> Callable[[Any], None] | None:
+        """A function that blanks parents without a present leaf, or None where there is none."""
+        parents: list[tuple[str, Callable[[Any], None] | None, Any]] = []
+        for (attr, _, kind, _), child in zip(fields, self.children.values(), strict=True):
+            if child is not None:
+                parent_type = kind.__args__[0]
+                parents.append((attr, child.pruner(child.fields()), parent_type()))
+        if not parents:
+            return None
+
+        def prune(holder: Any) -> None:
+            for attr, prune_below, empty in parents:
+                parent = getattr(holder, attr)
+                if parent is not None:
+                    if prune_below is not None:
+                        prune_below(parent)
+                    if parent == empty:
+                        setattr(holder, attr, None)
+
+        return prune
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """`fields` are the Struct's; `prune(update)` blanks what must not be written; `key(update)` is
+    the raw value at the key path, where the Struct holds it; `unseen` shrinks as `look` finds."""
+
+    fields: list[Field]
+    prune: Callable[[Any], None]
+    key: Callable[[Any], msgspec.Raw] | None
+    unseen: dict[Attrs, str]
+
+    def look(self, update: Any) -> None:
+        """Strike out the attributes that this update carries."""
+        for attrs in [a for a in self.unseen if _get(update, a) is not ABSENT]:
+            del self.unseen[attrs]
+
+
+def read_attributes(texts: Sequence[str], key_path: Path | None) -> Attributes:
+    """Compile the mapped paths. The key path joins the Struct when it needs no parent of its own
+    (a parent of another type is no error for a key); else `key` is None. Raises ValueError."""
+    paths = without_covered([parse_path(text) for text in texts])
+    for path in paths:
+        if path[0] in RESERVED:
+            raise ValueError(f"{path[0]} is always exported and cannot be mapped as an attribute")
+    tree = _Node()
+    for path in paths:
+        tree.add(path)
+    borrowed = (
+        key_path is not None and key_path[0] not in RESERVED and tree.has_parent_of(key_path)
+    )
+    if borrowed and key_path is not None:
+        tree.add(key_path)
+    fields = tree.fields()
+    key_attrs = tree.attrs(key_path) if key_path is not None and (borrowed or key_path in paths) else None
+    prune_parents = tree.pruner(fields)
+
+    def prune(update: Any) -> None:
+        if borrowed and key_attrs is not None:
+            holder = _get(update, key_attrs[:-1])
+            if holder is not None:
+                setattr(holder, key_attrs[-1], ABSENT)
+        if prune_parents is not None:
+            prune_parents(update)
+
+    def key(update: Any) -> msgspec.Raw:
+        assert key_attrs is not None
+        value: msgspec.Raw | None = _get(update, key_attrs)
+        return ABSENT if value is None else value
+
+    return Attributes(
+        fields=fields,
+        prune=prune,
+        key=key if key_attrs is not None else None,
+        unseen={tree.attrs(path): format_path(path) for path in paths},
+    )
+
+
+def _get(update: Any, attrs: Attrs) -> Any:
+    """The value at a path of attributes; an absent parent gives ABSENT for a leaf below it."""
+    value = update
+    for attr in attrs:
+        if value is None:
+            return ABSENT
+        value = getattr(value, attr)
+    return value

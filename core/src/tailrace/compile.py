@@ -1,0 +1,98 @@
+"""Compile an activation, once, into the function that turns an input line into a record.
+
+The decoder is a msgspec Struct made from the activation: it looks only at the mapped paths, the
+mapped memberships and the identities. Everything else is skipped (and checked to be JSON), every
+copied value stays the bytes it was. The same Struct is the encoder: what is not to be exported is
+blanked, and blank fields are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from tailrace.attributes import read_attributes
+from tailrace.destination import KeyPlan
+from tailrace.identities import IdentityReader
+from tailrace.invalid import UNREADABLE, InvalidUpdate, explain
+from tailrace.keying import read_key
+from tailrace.keys import KeyRule
+from tailrace.memberships import read_memberships
+from tailrace.objects import Activation
+from tailrace.raw import ABSENT, NULL, struct
+
+Project = Callable[[bytes], "tuple[str, bytes] | None"]
+
+__all__ = ["Compiled", "InvalidUpdate", "Project", "compile_activation", "compile_export"]
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """`project(line)` gives (partition key, record bytes), None where the update carries no mapped
+    membership, and raises InvalidUpdate. `unseen()` names the mapped segments and attributes that
+    no selected update has carried so far."""
+
+    project: Project
+    unseen: Callable[[], list[str]]
+
+
+def compile_activation(
+    activation: Activation, key: KeyPlan, key_bytes: int | None = None
+) -> Project:
+    """The projecting function alone; see `compile_export`."""
+    return compile_export(activation, key, key_bytes).project
+
+
+def compile_export(
+    activation: Activation, key: KeyPlan, key_bytes: int | None = None
+) -> Compiled:
+    """Compile. Raises ValueError for a path or a segment id that cannot be looked for."""
+    rule = KeyRule.parse(key.rule)
+    attributes = read_attributes(activation.attributes, rule.path or None)
+    memberships = read_memberships(activation)
+    key_of = read_key(key, key_bytes, attributes.key)
+    reduce = IdentityReader(activation.identities, activation.keep_extra_fields).reduce
+    update_type = struct(
+        "Update",
+        [
+            *attributes.fields,
+            ("segmentMembership", "segmentMembership", memberships.type, None),
+            ("identityMap", "identityMap", msgspec.Raw, ABSENT),
+        ],
+    )
+    decode = msgspec.json.Decoder(update_type).decode
+    encode = msgspec.json.Encoder().encode
+    select, prune, unseen_attributes = memberships.select, attributes.prune, attributes.unseen
+    needs_identity = rule.kind == "identity"
+
+    def project(line: bytes) -> tuple[str, bytes] | None:
+        try:
+            line.decode()  # msgspec does not check the UTF-8 of what it copies or skips
+            update = decode(line)
+            value = update.segmentMembership
+            if value is None or not select(update, value):
+                return None
+            identity_map = update.identityMap
+            if identity_map == ABSENT or identity_map == NULL:
+                update.identityMap, spaces = ABSENT, None
+            else:
+                update.identityMap, spaces = reduce(identity_map)
+        except UNREADABLE as error:
+            raise explain(line, error) from None
+        if needs_identity and not spaces:
+            raise InvalidUpdate("no-identity", "the update is selected but carries no identity")
+        partition_key = key_of(update, spaces, line)
+        if partition_key is None:
+            raise InvalidUpdate("no-key", f"key rule {rule} finds no usable key")
+        if unseen_attributes:
+            attributes.look(update)
+        prune(update)
+        return partition_key, encode(update)
+
+    def unseen() -> list[str]:
+        names = [f"attribute {path}" for path in unseen_attributes.values()]
+        return [*memberships.unseen(), *names]
+
+    return Compiled(project, unseen)

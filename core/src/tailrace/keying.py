@@ -1,0 +1,100 @@
+"""Reading the partition key of an update by a compiled key rule."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+
+from tailrace.destination import KeyPlan
+from tailrace.identities import Spaces
+from tailrace.keys import KeyRule, fits, hash_key
+from tailrace.raw import ABSENT, struct, text_of
+
+Read = Callable[[Any, "Spaces | None", bytes], "str | None"]
+"""From (the decoded update, its identities, the line) to the key; None where it is missing."""
+
+TRUE = msgspec.Raw(b"true")
+
+
+def read_key(
+    plan: KeyPlan, limit: int | None, of_update: Callable[[Any], msgspec.Raw] | None
+) -> Read:
+    """Compile a key plan. `of_update` reads an attribute rule's raw value from the update, where
+    the update's Struct holds it."""
+    rule = KeyRule.parse(plan.rule)
+    usable = fits(limit)
+    hashed = plan.hash == "sha256"
+
+    def finish(text: str | None) -> str | None:
+        """The key that a candidate becomes, or None if it counts as missing."""
+        if not text:
+            return None
+        key = hash_key(text) if hashed else text
+        return key if usable(key) else None
+
+    if rule.kind == "random":
+        return lambda update, spaces, line: random_key()
+    if rule.kind == "identity":
+        read = _identity(rule.namespaces, finish)
+    elif of_update is not None:
+        value_of = of_update
+        read = lambda update, spaces, line: finish(text_of(value_of(update)))  # noqa: E731
+    else:
+        read = _elsewhere(rule.path, finish)
+    if plan.missing == "dead-letter":
+        return read
+    return lambda update, spaces, line: read(update, spaces, line) or random_key()
+
+
+def random_key() -> str:
+    """32 hexadecimal characters, spread evenly."""
+    return f"{random.getrandbits(128):032x}"
+
+
+def candidates(spaces: Spaces, preferred: tuple[str, ...]) -> Iterator[str | None]:
+    """The texts that may be the key by the identity rule, best first."""
+    for entries in spaces.values():
+        for entry in entries:
+            if getattr(entry, "primary", ABSENT) == TRUE:
+                yield text_of(entry.id)
+    for namespace in preferred:
+        for entry in spaces.get(namespace, ()):
+            yield text_of(entry.id)
+    for namespace in sorted(spaces):
+        yield from sorted(filter(None, (text_of(entry.id) for entry in spaces[namespace])))
+
+
+def _identity(preferred: tuple[str, ...], finish: Callable[[str | None], str | None]) -> Read:
+    def read(update: Any, spaces: Spaces | None, line: bytes) -> str | None:
+        for text in candidates(spaces or {}, preferred):
+            key = finish(text)
+            if key is not None:
+                return key
+        return None
+
+    return read
+
+
+def _elsewhere(path: tuple[str, ...], finish: Callable[[str | None], str | None]) -> Read:
+    """The key lies where the update's Struct does not look: read the line once more."""
+    kind: Any = msgspec.Raw
+    default: Any = ABSENT
+    for name in reversed(path):
+        kind, default = struct("Key", [("value", name, kind, default)]) | None, None
+    decode = msgspec.json.Decoder(kind).decode
+
+    def read(update: Any, spaces: Spaces | None, line: bytes) -> str | None:
+        try:
+            value = decode(line)
+        except msgspec.ValidationError:
+            return None
+        for _ in path:
+            if value is None:
+                return None
+            value = value.value
+        return finish(text_of(value))
+
+    return read

@@ -1,0 +1,40 @@
+"""Small pieces on top of msgspec.Raw, the bytes of a JSON value that nobody looked into."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+ABSENT = msgspec.Raw(b"")
+"""The default of a raw field. A field that holds this very object is left out when encoding."""
+
+NULL = msgspec.Raw(b"null")
+
+Field = tuple[str, str, Any, Any]
+"""A Struct field: Python attribute, JSON name, type, default."""
+
+_decode_text = msgspec.json.Decoder(str).decode
+
+
+def struct(name: str, fields: Iterable[Field]) -> Any:
+    """A Struct type whose blank (default) fields are left out when encoding."""
+    fields = list(fields)
+    return msgspec.defstruct(
+        name,
+        [(attr, kind, default) for attr, _, kind, default in fields],
+        rename={attr: json_name for attr, json_name, _, _ in fields},
+        omit_defaults=True,
+        gc=False,
+    )
+
+
+def text_of(raw: msgspec.Raw) -> str | None:
+    """The string that a raw value is, or None if it is none. The value is known to be JSON."""
+    data = bytes(raw)
+    if data[:1] != b'"':
+        return None
+    if b"\\" in data:
+        return _decode_text(data)
+    return data[1:-1].decode()
