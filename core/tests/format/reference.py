@@ -2,7 +2,11 @@
 
 Each line becomes a tree whose nodes remember the text they were read from; the record is written
 from the tree. Where a line has several faults, any of them is a true reason, so `Rejected` carries
-a set and the engine has to name one of it.
+a set and the engine has to name one of it. `also` adds what the contract leaves open:
+
+- a line that is no JSON may have a value of a wrong type before the place where it breaks, or an
+  escape of half a pair outside of any string;
+- of duplicate keys the last wins, but an earlier one of a wrong type may count as a fault.
 """
 
 from __future__ import annotations
@@ -23,14 +27,18 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 LITERALS = ("true", "false", "null")
 
 
+NOTHING: frozenset[str] = frozenset()
+
+
 @dataclass(frozen=True)
 class Filtered:
-    pass
+    also: frozenset[str] = field(default=NOTHING, compare=False)
 
 
 @dataclass(frozen=True)
 class Rejected:
     reasons: frozenset[str]
+    also: frozenset[str] = field(default=NOTHING, compare=False)
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,7 @@ class Record:
 
     data: bytes
     key: str | None
+    also: frozenset[str] = field(default=NOTHING, compare=False)
 
 
 Outcome = Record | Filtered | Rejected
@@ -68,6 +77,7 @@ class Parser:
     def __init__(self, text: str) -> None:
         self.text = text
         self.faults: set[str] = set()
+        self.duplicates = False
 
     def document(self) -> Node:
         node, end = self.value(self.skip(0), 0)
@@ -116,6 +126,7 @@ class Parser:
             at = self.skip(at)
             if self.text[at : at + 1] != ":":
                 raise ValueError("a colon was expected")
+            self.duplicates = self.duplicates or key in node.members
             node.members[key], at = self.value(self.skip(at + 1), depth + 1)
             at = self.skip(at)
             if self.text[at : at + 1] != ",":
@@ -142,8 +153,16 @@ class Parser:
         return node, at + 1
 
 
-def read(line: bytes) -> tuple[Node | None, set[str]]:
-    """The line's tree and what is wrong with the text."""
+@dataclass
+class Reading:
+    """A line's tree, what is wrong with its text, and what the contract leaves open."""
+
+    root: Node | None
+    faults: set[str]
+    also: frozenset[str]
+
+
+def read(line: bytes) -> Reading:
     faults: set[str] = set()
     try:
         text = line.decode("utf-8")
@@ -151,15 +170,22 @@ def read(line: bytes) -> tuple[Node | None, set[str]]:
         faults.add("invalid-utf8")
         text = line.decode("utf-8", "replace")
     parser = Parser(text)
+    root: Node | None = None
     try:
-        node = parser.document()
+        root = parser.document()
+        if root.kind != "object":
+            faults.add("not-an-object")
     except ValueError:
         if "too-deep" not in parser.faults:
             faults.add("invalid-json")
-        return None, faults | parser.faults
-    if node.kind != "object":
-        faults.add("not-an-object")
-    return node, faults | parser.faults
+    also: set[str] = set()
+    if faults or parser.faults or parser.duplicates:
+        also.add("wrong-type")
+    if faults and re.search(r"\\u[dD][89a-fA-F]", text):
+        also.add("lone-surrogate")
+    if faults and text.strip(SPACE)[:1] != "{":
+        also.add("not-an-object")
+    return Reading(root, faults | parser.faults, frozenset(also))
 
 
 def quote(text: str) -> str:
@@ -280,9 +306,7 @@ def write_entry(entry: Node, segment: Segment | None, activation: Activation) ->
     return write_object(list(out.items()))
 
 
-def write_memberships(
-    found: list[tuple[str, list[tuple[str, Node]]]], activation: Activation
-) -> str:
+def write_memberships(found: list[tuple[str, list[tuple[str, Node]]]], activation: Activation) -> str:
     mapped = mapped_segments(activation)
     return write_object(
         [
@@ -327,14 +351,10 @@ def write_identities(kept: list[tuple[str, list[Node]]], activation: Activation)
     def one(entry: Node) -> str:
         return entry.raw if activation.keep_extra_fields else '{"id":' + entry.members["id"].raw + "}"
 
-    return write_object(
-        [(name, "[" + ",".join(map(one, entries)) + "]") for name, entries in kept]
-    )
+    return write_object([(name, "[" + ",".join(map(one, entries)) + "]") for name, entries in kept])
 
 
-def candidates(
-    kept: list[tuple[str, list[Node]]], preferred: tuple[str, ...]
-) -> Iterator[str]:
+def candidates(kept: list[tuple[str, list[Node]]], preferred: tuple[str, ...]) -> Iterator[str]:
     """Possible keys, the best first."""
     everything = [
         (namespace, entry.members["id"].text, entry.members.get("primary"))
@@ -368,7 +388,10 @@ def choose_key(
     if head == "random":
         return None
     if head == "attribute":
-        value = find(root, split_path(rest))
+        try:
+            value = find(root, split_path(rest))
+        except _Reject:
+            value = None
         texts = iter([value.text] if value is not None and value.kind == "string" else [])
     else:
         texts = candidates(kept, tuple(filter(None, rest.split(","))))
@@ -398,15 +421,16 @@ def reference_project(
     key_bytes: int | None = 256,
 ) -> Outcome:
     """What becomes of one line."""
-    root, faults = read(line)
+    reading = read(line)
+    root, faults, also = reading.root, reading.faults, reading.also
     if root is None or faults:
-        return Rejected(frozenset(faults))
+        return Rejected(frozenset(faults), also)
     try:
         found = memberships(root, activation)
     except _Reject as reject:
-        return Rejected(frozenset({str(reject)}))
+        return Rejected(frozenset({str(reject)}), also)
     if found is None:
-        return Filtered()
+        return Filtered(also)
 
     kept: list[tuple[str, list[Node]]] = []
     values: list[tuple[tuple[str, ...], str | None]] = []
@@ -427,11 +451,11 @@ def reference_project(
     except _Reject as reject:
         faults.add(str(reject))
     if faults:
-        return Rejected(frozenset(faults))
+        return Rejected(frozenset(faults), also)
 
     members = [*unflatten(values), ("segmentMembership", write_memberships(found, activation))]
     if activation.identities is not None:
         kept = [(name, entries) for name, entries in kept if name in activation.identities]
     if kept:
         members.append(("identityMap", write_identities(kept, activation)))
-    return Record(write_object(members).encode(), key)
+    return Record(write_object(members).encode(), key, also)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from golden import Golden, load
-from jsonschema import Draft202012Validator
-from reference import Filtered, Record, Rejected, reference_project
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
+from core.tests.format.golden import Golden, load, make_activation
+from core.tests.format.reference import Filtered, Record, Rejected, reference_project
 from tailrace import KeyPlan, formats
 
 CASES = load()
@@ -69,3 +69,18 @@ def test_record_is_valid(case: Golden, schema: Draft202012Validator) -> None:
     import json
 
     schema.validate(json.loads(case.record))
+
+
+@pytest.mark.parametrize("opening", ['{"x":', "["], ids=["object", "array"])
+def test_nesting_too_deep(opening: str) -> None:
+    """Both the recursion of a parser and that of a copied subtree; the field is not mapped."""
+    from tailrace.compile import InvalidUpdate, compile_activation
+
+    line = b'{"unmapped":' + opening.encode() * 100_000
+    activation = make_activation(segments=["s1"])
+    outcome = reference_project(line, activation)
+    assert isinstance(outcome, Rejected)
+    assert outcome.reasons == {"too-deep"}
+    with pytest.raises(InvalidUpdate) as caught:
+        compile_activation(activation, KeyPlan(), key_bytes=256)(line)
+    assert caught.value.reason == "too-deep"
