@@ -1,0 +1,180 @@
+"""`tailrace connection`: one place inside an account."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tailrace.cli import complete, listing, render, shapes
+from tailrace.cli.assignments import read_given, read_new
+from tailrace.cli.console import Console
+from tailrace.cli.options import (
+    ConnectionName,
+    Description,
+    IfVersion,
+    NewName,
+    Rename,
+    Set,
+    Unset,
+    command,
+    noun,
+)
+from tailrace.cli.prompts import required
+
+if TYPE_CHECKING:
+    from tailrace.client import Tailrace
+    from tailrace.destination import AuthReport
+
+app = noun("connection", "One place inside an account: a stream, an event hub.")
+
+Account = Annotated[
+    str | None,
+    typer.Option(
+        "--account",
+        metavar="A",
+        help="The account that may write there.",
+        autocompletion=complete.accounts,
+        show_default=False,
+    ),
+]
+Test = Annotated[
+    bool, typer.Option("--test", help="Run the authentication step afterwards.", show_default=False)
+]
+
+
+@command(app, "add")
+def add(
+    console: Console,
+    name: NewName,
+    account: Account = None,
+    set_: Set = None,
+    description: Description = None,
+    test: Test = False,
+) -> None:
+    """Add a connection. Its form is checked; the network is touched with --test only."""
+    with console.open() as t:
+        account = required(console, account, "--account", lambda: [each.name for each in t.accounts.list()])
+        destination = t.accounts.get(account).destination
+        settings = read_new(console, t.destinations.get(destination).connection, set_)
+        connection = t.connections.add(
+            name, account=account, settings=settings, description=description or ""
+        )
+        if not test or not console.json:
+            listing.stored(console, "connection", connection, f"connection {connection.name} added")
+        if test:
+            _test(console, t, name, {"connection": shapes.stored(connection)})
+
+
+@command(app, "list")
+def list_(console: Console) -> None:
+    """List the connections."""
+    with console.open() as t:
+        listing.many(
+            console,
+            "connections",
+            t.connections.list(),
+            {
+                "name": "NAME",
+                "account": "ACCOUNT",
+                "destination": "DESTINATION",
+                "version": "VERSION",
+                "description": "DESCRIPTION",
+            },
+            empty="no connections; add one with: tailrace connection add NAME --account A",
+        )
+
+
+@command(app, "show")
+def show(console: Console, name: ConnectionName) -> None:
+    """Show one connection."""
+    with console.open() as t:
+        listing.one(console, "connection", t.connections.get(name))
+
+
+@command(app, "update")
+def update(
+    console: Console,
+    name: ConnectionName,
+    set_: Set = None,
+    unset: Unset = None,
+    description: Description = None,
+    new_name: Rename = None,
+    if_version: IfVersion = None,
+) -> None:
+    """Change what is given; the rest stays. The network is not touched."""
+    with console.open() as t:
+        settings = None
+        if set_:
+            destination = t.connections.get(name).destination
+            settings = read_given(console, t.destinations.get(destination).connection, set_)
+        connection = t.connections.update(
+            name,
+            settings=settings,
+            unset=tuple(unset or ()),
+            description=description,
+            new_name=new_name,
+            if_version=if_version,
+        )
+        listing.stored(
+            console,
+            "connection",
+            connection,
+            f"connection {connection.name} is at version {connection.version}",
+        )
+
+
+@command(app, "remove")
+def remove(console: Console, name: ConnectionName, if_version: IfVersion = None) -> None:
+    """Remove a connection that no activation uses."""
+    with console.open() as t:
+        t.connections.remove(name, if_version=if_version)
+        listing.removed(console, "connection", name)
+
+
+@command(app, "test")
+def test(console: Console, name: ConnectionName) -> None:
+    """The authentication step: who am I, does the place exist, may I write. No record is sent."""
+    with console.open() as t:
+        _test(console, t, name, {})
+
+
+@command(app, "policy")
+def policy(console: Console, name: ConnectionName) -> None:
+    """Print the least-privilege policy that an export over this connection needs."""
+    with console.open() as t:
+        text = t.connections.policy(name)
+        if console.json:
+            console.result({"policy": text})
+        else:
+            console.print(text.rstrip("\n"))
+
+
+def _test(console: Console, t: Tailrace, name: str, shape: dict[str, object]) -> None:
+    report = t.connections.test(name)
+    if console.json:
+        console.result(shape | {"report": shapes.plain(report) | {"ok": report.ok}})
+    else:
+        _print_report(console, report)
+    if not report.ok:
+        from tailrace.errors import AuthenticationFailed
+
+        console.note("error: the test failed; see the checks marked 'failed'")
+        raise typer.Exit(AuthenticationFailed.exit_code)
+
+
+def _print_report(console: Console, report: AuthReport) -> None:
+    if report.identity:
+        console.print(f"identity  {report.identity}")
+    rows = [(check.status, check.name, check.detail) for check in report.checks]
+    for status, name, detail in rows:
+        console.print(render.pairs([(f"{_MARKS[status]:9}{name}", detail)]))
+    for check in report.checks:
+        if check.hint:
+            console.print(f"hint: {check.name}: {check.hint}")
+    if report.limits:
+        console.print("limits")
+        console.print(render.pairs(report.limits.items(), indent=2))
+
+
+_MARKS = {"ok": "ok", "failed": "failed", "unproven": "not proved"}

@@ -1,0 +1,109 @@
+"""Where a command writes: results to standard output, everything else to standard error.
+
+A reader that went away (`tailrace preview … | head -1`) is no error: the rest of the output is
+dropped in silence, and the command ends with the exit code it would have had.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from tailrace.client import Tailrace
+    from tailrace.errors import TailraceError
+
+RED, YELLOW, BOLD = "31;1", "33;1", "1"
+
+
+@dataclass(slots=True)
+class Console:
+    """`json`: results are one JSON object. `no_input`: never ask. `closed`: nobody reads any more."""
+
+    json: bool = False
+    no_input: bool = False
+    closed: bool = False
+
+    @property
+    def interactive(self) -> bool:
+        """Whether a person is there to answer a question."""
+        return not self.no_input and sys.stdin.isatty() and sys.stderr.isatty()
+
+    def open(self) -> Tailrace:
+        """The client, on the home and database of the environment."""
+        import tailrace
+
+        return tailrace.open()
+
+    def print(self, text: str = "") -> None:
+        self._write(sys.stdout, text + "\n")
+
+    def print_bytes(self, data: bytes) -> None:
+        """Exactly these bytes."""
+        if not self.closed:
+            try:
+                sys.stdout.flush()
+                sys.stdout.buffer.write(data)
+                sys.stdout.buffer.flush()
+            except BrokenPipeError:
+                self._close(sys.stdout)
+
+    def result(self, value: Mapping[str, Any]) -> None:
+        """One JSON object, in UTF-8 whatever the locale."""
+        text = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+        self.print_bytes(text.encode("utf-8", "backslashreplace"))
+
+    def note(self, text: str) -> None:
+        self._write(sys.stderr, text + "\n")
+
+    def warn(self, text: str) -> None:
+        self.note(f"{styled('warning:', YELLOW, sys.stderr)} {text}")
+
+    def error(self, error: TailraceError) -> None:
+        """The two lines of an error; for settings, a line for each field too."""
+        self.note(f"{styled('error:', RED, sys.stderr)} {error.message}")
+        for name, problem in getattr(error, "fields", {}).items():
+            self.note(f"  {name}: {problem}")
+        if error.hint:
+            self.note(f"hint: {error.hint}")
+
+    def _write(self, stream: TextIO, text: str) -> None:
+        try:
+            stream.write(text)
+            stream.flush()
+        except BrokenPipeError:
+            self._close(stream)
+
+    def _close(self, stream: TextIO) -> None:
+        """Point the stream at nothing, so that neither later writes nor the interpreter's last flush
+        meet the broken pipe."""
+        if stream is sys.stdout:
+            self.closed = True
+        with suppress(OSError, ValueError):
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, stream.fileno())
+            os.close(null)
+
+
+def styled(text: str, style: str, stream: TextIO) -> str:
+    """The text in a terminal's colours, where the stream shows them."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not stream.isatty():
+        return text
+    return f"\x1b[{style}m{text}\x1b[0m"
+
+
+def error_shape(error: TailraceError) -> dict[str, Any]:
+    """The documented JSON shape of an error."""
+    shape: dict[str, Any] = {
+        "code": error.code,
+        "message": error.message,
+        "hint": error.hint,
+        "exit_code": error.exit_code,
+    }
+    fields = getattr(error, "fields", None)
+    return shape | {"fields": dict(fields)} if fields else shape

@@ -1,0 +1,111 @@
+"""`tailrace export`: the main job."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import AbstractContextManager, nullcontext
+from typing import Annotated
+
+import typer
+
+from tailrace.cli import progress, render, shapes
+from tailrace.cli.console import Console, error_shape
+from tailrace.cli.options import ActivationName, Sources, command, verb
+from tailrace.cli.signals import stop_on_signals
+from tailrace.errors import TailraceError
+from tailrace.ledger import Ledger
+
+app = verb()
+
+
+@command(app, "export")
+def export(
+    console: Console,
+    name: ActivationName,
+    sources: Sources,
+    give_up_after: Annotated[
+        float,
+        typer.Option(
+            "--give-up-after",
+            metavar="SECONDS",
+            min=0,
+            help="Stop when no record was accepted for so long.",
+        ),
+    ] = 60.0,
+    in_flight: Annotated[
+        int | None,
+        typer.Option(
+            "--in-flight",
+            metavar="N",
+            min=1,
+            show_default=False,
+            help="Requests at the same time (default: what the destination says, often 8).",
+        ),
+    ] = None,
+    max_line_bytes: Annotated[
+        int,
+        typer.Option("--max-line-bytes", metavar="N", min=1, help="A longer line becomes a dead letter."),
+    ] = 16 * 2**20,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Show no progress.", show_default=False)
+    ] = False,
+) -> None:
+    """Send the updates of the sources to the activation's destination.
+
+    Ends with 5 if there are dead letters. Ctrl-C and SIGTERM settle what is in flight and end
+    with 130; a second one ends at once.
+    """
+    stop = threading.Event()
+    live = progress.is_terminal() and not quiet
+    try:
+        with (
+            console.open() as t,
+            stop_on_signals(stop, live=live),
+            _display(name, stop, live=live, quiet=quiet) as report,
+        ):
+            ledger = t.export(
+                name,
+                sources,
+                on_progress=report,
+                stop=stop,
+                in_flight=in_flight,
+                give_up_after=give_up_after,
+                max_line_bytes=max_line_bytes,
+            )
+    except TailraceError as error:
+        if error.ledger is None:
+            raise
+        _show(console, error.ledger, error)
+        raise typer.Exit(error.exit_code) from None
+    _show(console, ledger, None)
+    if ledger.exit_code:
+        raise typer.Exit(ledger.exit_code)
+
+
+def _display(
+    name: str, stop: threading.Event, *, live: bool, quiet: bool
+) -> AbstractContextManager[progress.Report | None]:
+    if quiet:
+        return nullcontext()
+    return progress.live_display(name, stop.is_set) if live else progress.plain_lines()
+
+
+def _show(console: Console, ledger: Ledger, error: TailraceError | None) -> None:
+    """The error first, then what to look at, on standard error; the ledger on standard output."""
+    if error is not None:
+        console.error(error)
+    if ledger.dead_lettered:
+        letters = "dead letter" if ledger.dead_lettered == 1 else "dead letters"
+        of_run = "" if ledger.run is None else f" --run {ledger.run}"
+        console.warn(
+            f"{render.count(ledger.dead_lettered)} {letters}; see: tailrace dead-letters list{of_run}"
+        )
+    for warning in ledger.warnings:
+        console.warn(warning)
+    if console.json:
+        shape = {"ledger": shapes.plain(ledger)}
+        console.result(shape if error is None else shape | {"error": error_shape(error)})
+    else:
+        if ledger.run is not None:
+            console.print(f"run {ledger.run}")
+        console.print(render.ledger(ledger))

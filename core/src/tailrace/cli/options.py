@@ -1,0 +1,191 @@
+"""Options that commands share, and the decorators that give every command its common ones.
+
+`--json`, `--no-input` and `-v` are accepted after any subcommand, and before it too.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+import typer
+from typer.core import TyperCommand
+
+from tailrace.cli import complete
+from tailrace.cli.console import Console
+
+Json = Annotated[
+    bool, typer.Option("--json", help="Write one JSON object to standard output.", show_default=False)
+]
+NoInput = Annotated[
+    bool, typer.Option("--no-input", help="Never ask; a missing value is an error.", show_default=False)
+]
+Verbose = Annotated[
+    int,
+    typer.Option(
+        "--verbose",
+        "-v",
+        count=True,
+        metavar="",
+        show_default=False,
+        help="Log ids, sizes and codes to standard error; twice for more. See TAILRACE_LOG.",
+    ),
+]
+_COMMON: dict[str, tuple[Any, Any]] = {
+    "as_json": (Json, False),
+    "no_input": (NoInput, False),
+    "verbose": (Verbose, 0),
+}
+
+NewName = Annotated[str, typer.Argument(metavar="NAME", help="Its name.", show_default=False)]
+AccountName = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", help="Name of the account.", autocompletion=complete.accounts, show_default=False
+    ),
+]
+ConnectionName = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="Name of the connection.",
+        autocompletion=complete.connections,
+        show_default=False,
+    ),
+]
+ActivationName = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="Name of the activation.",
+        autocompletion=complete.activations,
+        show_default=False,
+    ),
+]
+Sources = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SOURCE",
+        help="JSON lines: files, plain, .gz or .zst; `-` is standard input.",
+        show_default=False,
+    ),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        show_default=False,
+        help="A field that the destination declares; NAME=- reads a line of standard input, "
+        "NAME=@FILE a file. Repeatable.",
+    ),
+]
+Unset = Annotated[
+    list[str] | None,
+    typer.Option("--unset", metavar="NAME", show_default=False, help="Forget a field. Repeatable."),
+]
+Description = Annotated[
+    str | None, typer.Option("--description", metavar="TEXT", show_default=False, help="For people.")
+]
+Rename = Annotated[
+    str | None, typer.Option("--name", metavar="NEWNAME", show_default=False, help="Rename it.")
+]
+IfVersion = Annotated[
+    int | None,
+    typer.Option(
+        "--if-version",
+        metavar="N",
+        show_default=False,
+        help="Refuse if it is no longer at this version.",
+    ),
+]
+Memberships = Literal["mapped", "all"]
+
+Command = Callable[..., None]
+
+
+class PlainCommand(TyperCommand):
+    """A command whose help does not name the Python types of its arguments."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        records = [(each, each.get_help_record(ctx)) for each in self.get_params(ctx)]
+        for title, kind in (("Arguments", "argument"), ("Options", "option")):
+            rows = [(r[0], r[1]) for p, r in records if r is not None and p.param_type_name == kind]
+            if kind == "argument":
+                rows = [(name.partition(" <")[0], help) for name, help in rows]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+
+def noun(name: str, help: str, *, bare: Command | None = None) -> typer.Typer:
+    """A group of commands. `bare` runs when none of them is named; otherwise help is shown."""
+    app = typer.Typer(
+        name=name,
+        help=help,
+        no_args_is_help=bare is None,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+    )
+
+    def callback(
+        context: typer.Context, as_json: Json = False, no_input: NoInput = False, verbose: Verbose = 0
+    ) -> None:
+        remember(context, as_json=as_json, no_input=no_input, verbose=verbose)
+        if bare is not None and context.invoked_subcommand is None:
+            _run(context, bare)
+
+    app.callback(invoke_without_command=bare is not None, help=help)(callback)
+    return app
+
+
+def verb() -> typer.Typer:
+    """A command that stands alone, for a module with one `command`."""
+    return typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
+
+
+def command(app: typer.Typer, name: str) -> Callable[[Command], Command]:
+    """Register a function as a command. Its first argument is the console, made here out of the
+    common options, which are added to the function's own."""
+
+    def register(function: Command) -> Command:
+        own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+        common = [
+            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+            for key, (kind, default) in _COMMON.items()
+        ]
+        context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+        own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
+        parameters = [context, *own, *common]
+
+        @functools.wraps(function)
+        def call(context: typer.Context, **values: Any) -> None:
+            remember(context, **{key: values.pop(key) for key in _COMMON})
+            _run(context, functools.partial(function, **values))
+
+        # typer reads these two; `call` itself takes keywords only.
+        call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        call.__annotations__ = {p.name: p.annotation for p in parameters}
+        app.command(name, cls=PlainCommand)(call)
+        return function
+
+    return register
+
+
+def remember(context: typer.Context, *, as_json: bool, no_input: bool, verbose: int) -> None:
+    """Keep the common options; `context.meta` is shared by a command and the groups above it."""
+    meta = context.meta
+    meta["as_json"] = meta.get("as_json", False) or as_json
+    meta["no_input"] = meta.get("no_input", False) or no_input
+    meta["verbose"] = max(meta.get("verbose", 0), verbose)
+
+
+def _run(context: typer.Context, function: Command) -> None:
+    from tailrace.cli.logs import logging_to_stderr
+
+    console = Console(json=context.meta["as_json"], no_input=context.meta["no_input"])
+    with logging_to_stderr(context.meta["verbose"]):
+        function(console)

@@ -1,0 +1,205 @@
+"""How far an export is: a live display on a terminal, else a plain line every few seconds.
+
+Both are on standard error and say the same; counts come from the ledger that the engine reports.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tailrace.cli.render import count, duration
+
+if TYPE_CHECKING:
+    from tailrace.ledger import Ledger
+
+PLAIN_EVERY = 5.0
+LIVE_EVERY = 0.1
+RATE_OVER = 10.0
+"""Seconds over which the rate is measured, so that it follows throttling but does not flicker."""
+
+GAP = 3
+BAR = 30
+
+
+class Progress(Protocol):
+    """What the engine reports; see `tailrace.Tailrace.export`."""
+
+    @property
+    def ledger(self) -> Ledger: ...
+    @property
+    def in_flight(self) -> int: ...
+    @property
+    def bytes_read(self) -> int: ...
+    @property
+    def bytes_total(self) -> int | None: ...
+    @property
+    def waiting(self) -> float | None: ...
+
+
+Report = Callable[[Progress], None]
+Clock = Callable[[], float]
+
+
+@dataclass(slots=True)
+class Meter:
+    """Turns reports into a rate and a time left."""
+
+    clock: Clock = time.monotonic
+    _samples: deque[tuple[float, int, int]] = field(default_factory=deque)
+
+    def add(self, progress: Progress) -> None:
+        now = self.clock()
+        self._samples.append((now, progress.ledger.received, progress.bytes_read))
+        while len(self._samples) > 2 and now - self._samples[0][0] > RATE_OVER:
+            self._samples.popleft()
+
+    @property
+    def rate(self) -> float:
+        """Updates a second."""
+        return self._per_second(1)
+
+    def left(self, total: int | None) -> float | None:
+        """Seconds until `total` bytes are read; None where that cannot be told."""
+        speed = self._per_second(2)
+        if total is None or not speed:
+            return None
+        return max(0.0, (total - self._samples[-1][2]) / speed)
+
+    def _per_second(self, column: int) -> float:
+        if not self._samples:
+            return 0.0
+        first, last = self._samples[0], self._samples[-1]
+        seconds = last[0] - first[0]
+        return (last[column] - first[column]) / seconds if seconds > 0 else 0.0
+
+
+def facts(progress: Progress, meter: Meter) -> list[tuple[str, str]]:
+    """(label, value) in the order in which they are shown; an empty label needs none."""
+    ledger = progress.ledger
+    shown = [
+        ("read", count(ledger.received)),
+        ("exported", count(ledger.delivered)),
+        ("rate", f"{count(round(meter.rate))}/s"),
+        ("in flight", count(progress.in_flight)),
+        ("retries", count(ledger.retries)),
+        ("dead letters", count(ledger.dead_lettered)),
+    ]
+    if progress.waiting:
+        shown.append(("waiting", duration(progress.waiting)))
+    left = meter.left(progress.bytes_total)
+    if left is not None:
+        shown.append(("left", duration(left)))
+    return shown
+
+
+def is_terminal() -> bool:
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
+@contextmanager
+def plain_lines(*, clock: Clock = time.monotonic, every: float = PLAIN_EVERY) -> Iterator[Report]:
+    """A line on standard error every few seconds, the first after that long."""
+    meter = Meter(clock)
+    last = clock()
+
+    def report(progress: Progress) -> None:
+        nonlocal last
+        meter.add(progress)
+        if clock() - last >= every:
+            last = clock()
+            parts = [f"{label} {value}" for label, value in facts(progress, meter)]
+            print(", ".join(parts), file=sys.stderr, flush=True)
+
+    yield report
+
+
+@contextmanager
+def live_display(title: str, stopping: Callable[[], bool]) -> Iterator[Report]:
+    """One display that rewrites itself and is gone at the end."""
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console(stderr=True, highlight=False)
+    meter = Meter()
+    last = float("-inf")
+
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+
+        def report(progress: Progress) -> None:
+            nonlocal last
+            meter.add(progress)
+            if meter.clock() - last >= LIVE_EVERY:
+                last = meter.clock()
+                name = f"{title} (stopping)" if stopping() else title
+                live.update(picture(name, progress, meter, console.width), refresh=True)
+
+        yield report
+
+
+def picture(title: str, progress: Progress, meter: Meter, width: int) -> Any:
+    """The display as rich text: title and bar, then the facts, none of them broken over a line."""
+    from rich.text import Text
+
+    shown = facts(progress, meter)
+    lines = [_headline(title, progress, width)]
+    for row in packed(shown, width):
+        line = Text(no_wrap=True, overflow="ellipsis")
+        for position, (label, value) in enumerate(row):
+            line.append(" " * GAP * bool(position))
+            line.append(f"{label} ", style="dim").append(value, style=_style(label, value))
+        lines.append(line)
+    return Text("\n").join(lines)
+
+
+def packed(shown: list[tuple[str, str]], width: int) -> list[list[tuple[str, str]]]:
+    """The facts in as few lines of the width as hold them in order."""
+    rows: list[list[tuple[str, str]]] = []
+    room = -1
+    for label, value in shown:
+        needed = len(label) + 1 + len(value)
+        if needed + GAP > room:
+            rows.append([])
+            room = width + GAP
+        rows[-1].append((label, value))
+        room -= needed + GAP
+    return rows
+
+
+def _headline(title: str, progress: Progress, width: int) -> Any:
+    from rich.text import Text
+
+    line = Text(title, style="bold", no_wrap=True, overflow="ellipsis")
+    if not progress.bytes_total:
+        return line
+    share = min(1.0, progress.bytes_read / progress.bytes_total)
+    percent = f" {share:4.0%}"
+    size = min(BAR, width - len(title) - len(percent) - 1)
+    if size >= BAR // 3:
+        full, empty = _strokes()
+        done = round(size * share)
+        line.append(" ").append(full * done, style="green").append(empty * (size - done), style="dim")
+    return line.append(percent, style="not bold")
+
+
+def _strokes() -> tuple[str, str]:
+    """Line-drawing characters where the terminal's encoding has them."""
+    try:
+        "━╌".encode(sys.stderr.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return "#", "-"
+    return "━", "╌"
+
+
+def _style(label: str, value: str) -> str:
+    if label == "dead letters" and value != "0":
+        return "bold red"
+    if label == "waiting" or (label == "retries" and value != "0"):
+        return "bold yellow"
+    return "bold"

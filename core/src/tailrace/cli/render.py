@@ -1,0 +1,163 @@
+"""Text for people: aligned columns, aligned key/value lines, counts, times and the ledger."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from tailrace.cli.shapes import timestamp
+from tailrace.ledger import Ledger
+
+GAP = "  "
+NARROWEST = 12
+"""A column is not cut shorter than this: a terminal may wrap, but a name stays readable."""
+
+TERMS = (
+    ("delivered", True),
+    ("filtered", True),
+    ("unchanged", False),
+    ("stale", False),
+    ("superseded", False),
+    ("dead_lettered", True),
+    ("pending", True),
+)
+"""The right side of the ledger's sum; those marked False are shown only where they are not zero."""
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()) -> str:
+    """Columns under headings. The last column is cut to the terminal, on a terminal."""
+    cells = [list(head), *([_cell(value) for value in row] for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
+    numeric = [title in set(right) for title in head]
+    lines = []
+    for row in cells:
+        parts = [
+            cell.rjust(width) if number else cell.ljust(width)
+            for cell, width, number in zip(row, widths, numeric, strict=True)
+        ]
+        lines.append(GAP.join(parts).rstrip())
+    room = _room()
+    return "\n".join(_cut(line, room) for line in lines)
+
+
+def pairs(items: Iterable[tuple[str, object]], *, indent: int = 0) -> str:
+    """`name  value` lines; a long value goes on under itself."""
+    shown = [(name, _cell(value)) for name, value in items]
+    if not shown:
+        return ""
+    width = max(len(name) for name, _ in shown)
+    start = indent + width + len(GAP)
+    lines = []
+    for name, value in shown:
+        head = " " * indent + name.ljust(width) + GAP
+        lines.append((head + _wrapped(value, start)).rstrip())
+    return "\n".join(lines)
+
+
+def count(number: int) -> str:
+    return f"{number:,}"
+
+
+def moment(value: datetime | None) -> str:
+    return "" if value is None else timestamp(value).replace("T", " ").replace("Z", " UTC")
+
+
+def duration(seconds: float) -> str:
+    """`0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if not minutes:
+        return f"{rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def size(number: float) -> str:
+    """Bytes in binary units."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if number < 1024:
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1024
+    return f"{number:.1f} TiB"
+
+
+def ledger(value: Ledger) -> str:
+    """The sum, one term a line, then how long it took and where each source stands."""
+    left = [("received", value.received)]
+    if value.generated:
+        left.append(("generated", value.generated))
+    right = [
+        (name.replace("_", "-"), number)
+        for name, always in TERMS
+        if (number := getattr(value, name)) or always
+    ]
+    signs = [" ", *"+" * (len(left) - 1), "=", *"+" * (len(right) - 1)]
+    terms = [*left, *right]
+    width = max(len(count(number)) for _, number in terms)
+    lines = [
+        f"{sign} {count(number).rjust(width)} {name}"
+        for sign, (name, number) in zip(signs, terms, strict=True)
+    ]
+    return "\n".join([*lines, *_footnotes(value)])
+
+
+def _footnotes(value: Ledger) -> list[str]:
+    rate = f", {count(round(value.received / value.seconds))} updates/s" if value.seconds > 0 else ""
+    lines = [f"took {duration(value.seconds)}{rate}"]
+    sends = [("writes", value.writes), ("retries", value.retries)]
+    sends.append(("ambiguous resends", value.ambiguous_resends))
+    shown = [f"{count(number)} {name}" for name, number in sends if number]
+    if shown:
+        lines.append(", ".join(shown))
+    for reason, number in value.reasons.items():
+        lines.append(f"dead-lettered for {reason}: {count(number)}")
+    for source in value.sources:
+        lines.append(
+            f"{source.source}: settled before line {count(source.line)}, byte {count(source.offset)}"
+        )
+    return lines
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return visible(str(value))
+
+
+def visible(text: str) -> str:
+    """Control characters, which a name or description could carry, shown instead of obeyed."""
+    return "".join(c if c == "\n" or c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+
+
+def _wrapped(text: str, start: int) -> str:
+    room = _room()
+    if room is None:
+        return text.replace("\n", "\n" + " " * start)
+    width = max(room - start, NARROWEST)
+    lines = [
+        part
+        for line in text.split("\n")
+        for part in textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False) or [""]
+    ]
+    return ("\n" + " " * start).join(lines)
+
+
+def _cut(line: str, room: int | None) -> str:
+    return line if room is None or len(line) <= room else line[: max(room - 1, NARROWEST)] + "…"
+
+
+def _room() -> int | None:
+    """The width of the terminal; None where the output goes elsewhere, so that nothing is lost."""
+    import sys
+
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def paragraph(text: str) -> str:
+    """Text broken to the terminal's width."""
+    return _wrapped(visible(text), 0)

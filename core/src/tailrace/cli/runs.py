@@ -1,0 +1,70 @@
+"""`tailrace runs`: finished and running exports."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tailrace.cli import render, shapes
+from tailrace.cli.console import Console
+from tailrace.cli.options import command, noun
+
+if TYPE_CHECKING:
+    from tailrace.objects import Run
+
+app = noun("runs", "Finished and running exports, with their ledgers.")
+
+HEAD = ("RUN", "ACTIVATION", "STATUS", "EXIT", "STARTED", "RECEIVED", "DELIVERED", "DEAD", "PENDING")
+NUMBERS = ("RUN", "EXIT", "RECEIVED", "DELIVERED", "DEAD", "PENDING")
+
+
+@command(app, "list")
+def list_(console: Console) -> None:
+    """List the runs, the newest first."""
+    with console.open() as t:
+        found = t.runs.list()
+        if console.json:
+            console.result({"runs": [shapes.plain(run) for run in found]})
+        elif found:
+            console.print(render.table(HEAD, map(_row, found), right=NUMBERS))
+        else:
+            console.note("no runs; start one with: tailrace export ACTIVATION SOURCE")
+
+
+@command(app, "show")
+def show(console: Console, run: Annotated[int, typer.Argument(metavar="ID", help="Its number.")]) -> None:
+    """Show one run and its ledger."""
+    with console.open() as t:
+        value = t.runs.get(run)
+        if console.json:
+            console.result({"run": shapes.plain(value)})
+            return
+        console.print(
+            render.pairs(
+                [
+                    ("run", value.id),
+                    ("activation", f"{value.activation} (version {value.activation_version})"),
+                    ("status", value.status),
+                    ("exit code", value.exit_code),
+                    *([("error", value.error)] if value.error else []),
+                    ("started", render.moment(value.started_at)),
+                    ("ended", render.moment(value.ended_at)),
+                ]
+            )
+        )
+        console.print()
+        console.print(render.ledger(value.ledger))
+
+
+def _row(run: Run) -> list[object]:
+    ledger = run.ledger
+    numbers = (ledger.received, ledger.delivered, ledger.dead_lettered, ledger.pending)
+    return [
+        run.id,
+        run.activation,
+        run.status,
+        run.exit_code,
+        render.moment(run.started_at),
+        *map(render.count, numbers),
+    ]

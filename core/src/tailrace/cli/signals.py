@@ -1,0 +1,45 @@
+"""Ctrl-C and SIGTERM during an export: the first drains, a second one ends at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+from tailrace.errors import Interrupted
+
+DRAINING = b"stopping: settling what is in flight; once more to end at once\n"
+SHOW_CURSOR = b"\x1b[?25h\n"
+
+
+@contextmanager
+def stop_on_signals(stop: threading.Event, *, live: bool) -> Iterator[None]:
+    """Set `stop` on SIGINT or SIGTERM while the block runs; the handlers before it come back.
+
+    `live` says that a display owns the terminal: it shows the state itself, and hides the cursor,
+    which a second signal has to show again.
+    """
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            _write(SHOW_CURSOR if live else b"")
+            os._exit(Interrupted.exit_code)
+        stop.set()
+        if not live:
+            _write(DRAINING)
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _write(text: bytes) -> None:
+    """Straight to the descriptor: the signal may have come in the middle of a buffered write."""
+    with suppress(OSError):
+        os.write(2, text)
