@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from typing import Any
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Select, Table, select
 from sqlalchemy.exc import IntegrityError
 
 from tailrace.errors import InUse, NameTaken, NotFound, StaleVersion
@@ -24,6 +25,11 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?`, or nothing."""
     close = get_close_matches(name, list(known), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def every(connection: Connection, statement: Select[Any]) -> list[Row]:
+    """All rows of a query."""
+    return [dict(row) for row in connection.execute(statement).mappings()]
 
 
 def fetch(connection: Connection, table: Table, name: str) -> Row:
@@ -84,12 +90,10 @@ def change(connection: Connection, table: Table, row: Row, changes: Mapping[str,
         .values(**different, version=row["version"] + 1, updated_at=now())
     )
     count = None
-    try:
+    with suppress(IntegrityError):
         count = connection.execute(statement).rowcount
-    except IntegrityError:
-        pass
     if count is None:
-        raise _name_taken(table, different.get("name", row["name"]))
+        raise _name_taken(table, str(different.get("name", row["name"])))
     if count == 0:
         raise _moved(table, row)
 
@@ -98,10 +102,8 @@ def delete(connection: Connection, table: Table, row: Row) -> None:
     """Remove the row as it was read. Raises StaleVersion, or InUse where something refers to it."""
     statement = table.delete().where(table.c.id == row["id"], table.c.version == row["version"])
     count = None
-    try:
+    with suppress(IntegrityError):
         count = connection.execute(statement).rowcount
-    except IntegrityError:
-        pass
     if count is None:
         raise InUse(f"{noun(table)} {row['name']!r} is in use")
     if count == 0:

@@ -22,10 +22,10 @@ def source_number(database: Database, activation_id: str, identity: str, path: s
     with database.read() as connection:
         number = connection.execute(known).scalar_one_or_none()
     if number is not None:
-        return number
+        return int(number)
     with database.write() as connection:
         # Raising the counter locks the activation's row, so the second look below is final.
-        raised: int | None = connection.execute(
+        raised = connection.execute(
             activations.update()
             .where(activations.c.id == activation_id)
             .values(source_count=activations.c.source_count + 1)
@@ -34,16 +34,16 @@ def source_number(database: Database, activation_id: str, identity: str, path: s
         if raised is None:
             raise NotFound("the activation was removed meanwhile")
         number = connection.execute(known).scalar_one_or_none()
-        if number is not None:
+        if number is not None:  # somebody else was first
             connection.execute(
                 activations.update()
                 .where(activations.c.id == activation_id)
                 .values(source_count=activations.c.source_count - 1)
             )
-            return number
+            return int(number)
         connection.execute(
             sources.insert().values(
                 activation_id=activation_id, number=raised, identity=identity, path=path, created_at=now()
             )
         )
-        return raised
+    return int(raised)

@@ -1,0 +1,176 @@
+"""Connections: one place inside an account."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from tailrace.errors import ConfigurationError
+from tailrace.objects import Connection, check_name
+from tailrace.validation import read_settings
+
+if TYPE_CHECKING:
+    from tailrace.destination import AuthReport
+    from tailrace.planning import Foundation, Row
+
+
+class Connections:
+    """`Tailrace.connections`. Only `test` touches the network."""
+
+    def __init__(self, foundation: Foundation) -> None:
+        self._foundation = foundation
+        self._database = foundation.database
+
+    def add(
+        self, name: str, *, account: str, settings: Mapping[str, object], description: str = ""
+    ) -> Connection:
+        """Add a connection to an account. Raises NotFound, PluginError, InvalidSettings or NameTaken."""
+        from tailrace.state import rows, tables
+        from tailrace.state.ids import now, uuid7
+
+        check_name(name)
+        with self._database.read() as connection:
+            owner = rows.fetch(connection, tables.accounts, account)
+        read = self._read_settings(name, owner["destination"], settings)
+        moment = now()
+        values: dict[str, Any] = {
+            "id": uuid7(),
+            "name": name,
+            "version": 1,
+            "account_id": owner["id"],
+            "description": description,
+            "settings": read,
+            "created_at": moment,
+            "updated_at": moment,
+        }
+        with self._database.write() as connection:
+            rows.lock_parent(connection, tables.accounts, owner)
+            rows.insert(connection, tables.connections, values)
+        return _connection(values, owner)
+
+    def list(self) -> list[Connection]:
+        """Every connection, by name."""
+        from tailrace.state import rows, tables
+
+        with self._database.read() as connection:
+            accounts = {row["id"]: row for row in rows.every(connection, tables.accounts.select())}
+            found = rows.every(connection, tables.connections.select())
+        listed = [_connection(row, accounts[row["account_id"]]) for row in found]
+        return sorted(listed, key=lambda connection: connection.name)
+
+    def get(self, name: str) -> Connection:
+        """Raises NotFound."""
+        return _connection(*self._rows(name))
+
+    def update(
+        self,
+        name: str,
+        *,
+        settings: Mapping[str, object] | None = None,
+        unset: Iterable[str] = (),
+        description: str | None = None,
+        new_name: str | None = None,
+        if_version: int | None = None,
+    ) -> Connection:
+        """Change what is given; `settings` are laid over those stored, `unset` removes some.
+
+        The whole is validated again, and so are its activations. Raises NotFound, StaleVersion,
+        InvalidSettings or NameTaken.
+        """
+        from tailrace.state import rows, tables
+
+        row, account = self._rows(name)
+        rows.check_version(tables.connections, row, if_version)
+        unset = tuple(unset)
+        changes: dict[str, Any] = {}
+        if new_name is not None:
+            changes["name"] = check_name(new_name)
+        if description is not None:
+            changes["description"] = description
+        if settings or unset:
+            changes["settings"] = self._read_settings(
+                name, account["destination"], settings or {}, stored=row["settings"], unset=unset
+            )
+            using = tables.activations.select().where(tables.activations.c.connection_id == row["id"])
+            with self._database.read() as connection:
+                users = rows.every(connection, using)
+            self._foundation.check_users([(account, {**row, **changes}, users)])
+        with self._database.write() as connection:
+            rows.change(connection, tables.connections, row, changes)
+        return self.get(changes.get("name", name))
+
+    def remove(self, name: str, *, if_version: int | None = None) -> None:
+        """Raises NotFound, StaleVersion, or InUse, which names its activations."""
+        from tailrace.state import rows, tables
+
+        with self._database.write() as connection:
+            row = rows.fetch(connection, tables.connections, name)
+            rows.check_version(tables.connections, row, if_version)
+            rows.refuse_in_use(connection, tables.connections, row, tables.activations, "connection_id")
+            rows.delete(connection, tables.connections, row)
+
+    def test(self, name: str) -> AuthReport:
+        """The authentication step: calls the destination, sends no data.
+
+        Raises SecretUnavailable, KeyLost, AuthenticationFailed, Misconfigured or Unavailable.
+        """
+        row, account = self._rows(name)
+        hooks = self._foundation.registry.hooks(account["destination"])
+        models = self._foundation.models(hooks, account, row)
+        return hooks.auth(*models, self._foundation.context())
+
+    def policy(self, name: str) -> str:
+        """The least-privilege policy that the connection needs. No I/O.
+
+        Raises ConfigurationError where the destination has none to give.
+        """
+        row, account = self._rows(name)
+        hooks = self._foundation.registry.hooks(account["destination"])
+        policy = hooks.policy(*self._foundation.models(hooks, account, row))
+        if policy is None:
+            raise ConfigurationError(
+                f"destination {account['destination']!r} does not say which permissions it needs",
+                hint=f"see its documentation: tailrace destinations show {account['destination']}",
+            )
+        return policy
+
+    def _rows(self, name: str) -> tuple[Row, Row]:
+        from tailrace.state import rows, tables
+
+        with self._database.read() as connection:
+            row = rows.fetch(connection, tables.connections, name)
+            return row, rows.fetch_id(connection, tables.accounts, row["account_id"])
+
+    def _read_settings(
+        self,
+        name: str,
+        destination: str,
+        given: Mapping[str, object],
+        *,
+        stored: Mapping[str, object] | None = None,
+        unset: Iterable[str] = (),
+    ) -> dict[str, Any]:
+        return read_settings(
+            self._foundation.registry.hooks(destination).spec().connection,
+            given,
+            what=f"connection {name!r}",
+            seal=self._foundation.vault.seal,
+            stored=stored,
+            unset=unset,
+            hint=f"tailrace destinations show {destination} lists the fields",
+        )
+
+
+def _connection(row: Mapping[str, Any], account: Mapping[str, Any]) -> Connection:
+    return Connection(
+        id=row["id"],
+        name=row["name"],
+        version=row["version"],
+        account_id=row["account_id"],
+        account=account["name"],
+        destination=account["destination"],
+        description=row["description"],
+        settings=row["settings"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )

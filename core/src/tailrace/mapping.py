@@ -1,0 +1,125 @@
+"""What an activation maps: segments, attributes, identities, read from what people give and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from tailrace.errors import InvalidSettings
+from tailrace.objects import Segment
+from tailrace.paths import RESERVED, parse_path
+
+MEMBERSHIPS = ("mapped", "all")
+
+
+def read_segments(
+    given: Sequence[Segment | str] | Segment | str, stored: Iterable[Segment], milliseconds: int
+) -> tuple[Segment, ...]:
+    """The segments in the order given. One that is mapped already keeps the time it was added.
+
+    Raises InvalidSettings for none, for one given twice and for an empty id, namespace or name.
+    """
+    if isinstance(given, (Segment, str)):
+        given = [given]
+    before = {(segment.namespace, segment.id): segment for segment in stored}
+    segments: dict[tuple[str, str], Segment] = {}
+    for item in given:
+        segment = Segment.parse(item) if isinstance(item, str) else item
+        key = (segment.namespace, segment.id)
+        if not segment.id or not segment.namespace or segment.name == "":
+            raise _invalid("segments", f"segment {str(segment)!r} has an empty part")
+        if key in segments:
+            raise _invalid("segments", f"segment {segment.namespace}/{segment.id} is given twice")
+        segments[key] = _timed(segment, before.get(key), milliseconds)
+    if not segments:
+        raise _invalid(
+            "segments", "an activation maps at least one segment", "--segment [NAMESPACE/]ID[=NAME]"
+        )
+    return tuple(segments.values())
+
+
+def _timed(segment: Segment, before: Segment | None, milliseconds: int) -> Segment:
+    created = before.created_at if before else milliseconds
+    updated = before.updated_at if before and before.name == segment.name else milliseconds
+    return Segment(
+        id=segment.id,
+        namespace=segment.namespace,
+        name=segment.name,
+        created_at=created,
+        updated_at=updated,
+    )
+
+
+def read_attributes(given: Sequence[str] | str) -> tuple[str, ...]:
+    """The paths as given. Raises InvalidSettings for one that is not a path or is exported anyway."""
+    attributes = (given,) if isinstance(given, str) else tuple(given)
+    for text in attributes:
+        problem = ""
+        head = ""
+        try:
+            head = parse_path(text)[0]
+        except ValueError as error:
+            problem = str(error)
+        if problem:
+            raise _invalid("attributes", problem, "write a path such as person.name.firstName")
+        if head in RESERVED:
+            raise _invalid(
+                "attributes",
+                f"{text!r} cannot be mapped: {head} is part of every record",
+                "leave it out; --memberships and --identities say what it holds",
+            )
+    return attributes
+
+
+def read_identities(given: Sequence[str] | str | None) -> tuple[str, ...] | None:
+    """The namespaces to export; None for all, which `"all"` says too. Raises InvalidSettings."""
+    if given is None or given == "all":
+        return None
+    parts = given.split(",") if isinstance(given, str) else given
+    namespaces = tuple(dict.fromkeys(part.strip() for part in parts))
+    if not namespaces or "" in namespaces:
+        raise _invalid("identities", "a namespace is not empty", "--identities all, or NAMESPACE,NAMESPACE")
+    return namespaces
+
+
+def check_memberships(given: str) -> str:
+    """Raises InvalidSettings."""
+    if given not in MEMBERSHIPS:
+        raise _invalid("memberships", f"{given!r} is not one of {', '.join(MEMBERSHIPS)}")
+    return given
+
+
+def check_format(given: str, offered: Sequence[str], destination: str) -> str:
+    """The version of the format, which the destination must take. Raises InvalidSettings."""
+    from tailrace import formats
+
+    if given not in offered:
+        raise _invalid(
+            "format",
+            f"destination {destination!r} does not take format {given!r}",
+            f"it takes {', '.join(offered)}",
+        )
+    return formats.get(given).version
+
+
+def dump_segments(segments: Iterable[Segment]) -> list[dict[str, Any]]:
+    """As they are stored."""
+    return [
+        {
+            "namespace": segment.namespace,
+            "id": segment.id,
+            "name": segment.name,
+            "created_at": segment.created_at,
+            "updated_at": segment.updated_at,
+        }
+        for segment in segments
+    ]
+
+
+def load_segments(stored: Iterable[Mapping[str, Any]]) -> tuple[Segment, ...]:
+    """The inverse of `dump_segments`."""
+    return tuple(Segment(**segment) for segment in stored)
+
+
+def _invalid(field: str, problem: str, hint: str | None = None) -> InvalidSettings:
+    return InvalidSettings(problem, fields={field: problem}, hint=hint)

@@ -1,0 +1,79 @@
+"""From stored objects to what the hooks take: models, contexts and plans."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tailrace.destination import ActivationInfo, Clock, HookContext, Plan
+from tailrace.validation import load_settings
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from tailrace.objects import Activation
+    from tailrace.registry import DestinationHooksFacade, Registry
+    from tailrace.secrets import Vault
+    from tailrace.state.database import Database
+
+Row = Mapping[str, Any]
+
+
+class Prepared(NamedTuple):
+    """All that a preview or an export of one activation needs."""
+
+    activation: Activation
+    plan: Plan
+    hooks: DestinationHooksFacade
+    context: HookContext
+
+
+@dataclass(frozen=True, slots=True)
+class Foundation:
+    """What the nouns stand on."""
+
+    database: Database
+    registry: Registry
+    vault: Vault
+    clock: Clock
+
+    def context(self, *, stop: threading.Event | None = None, write_timeout: float = 60.0) -> HookContext:
+        return HookContext(
+            secret=self.vault.reveal,
+            clock=self.clock,
+            write_timeout=write_timeout,
+            stop=stop or threading.Event(),
+        )
+
+    def models(
+        self, hooks: DestinationHooksFacade, account: Row, connection: Row
+    ) -> tuple[BaseModel, BaseModel]:
+        """The two models, from rows. Raises ConfigurationError where one is no longer valid."""
+        spec = hooks.spec()
+        return _load("account", spec.account, account), _load("connection", spec.connection, connection)
+
+    def plan(
+        self, hooks: DestinationHooksFacade, account: Row, connection: Row, activation: ActivationInfo
+    ) -> Plan:
+        """The activate step: it does no I/O, and raises where the three do not fit."""
+        return hooks.activate(*self.models(hooks, account, connection), activation)
+
+    def check_users(self, connections: list[tuple[Row, Row, list[Row]]]) -> None:
+        """Plan every enabled activation under (account, connection, activations), for its errors."""
+        for account, connection, activations in connections:
+            hooks = self.registry.hooks(account["destination"])
+            for activation in activations:
+                if activation["enabled"]:
+                    info = ActivationInfo(name=activation["name"], format=activation["format"])
+                    self.plan(hooks, account, connection, info)
+
+
+def _load(noun: str, model: type[BaseModel], row: Row) -> BaseModel:
+    return load_settings(
+        model,
+        row["settings"],
+        what=f"{noun} {row['name']!r}",
+        hint=f"correct them with: tailrace {noun} update {row['name']} --set NAME=VALUE",
+    )
