@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         BatchResult,
         Check,
         Clock,
+        DemoPlace,
         DestinationSpec,
         Exporter,
         Failure,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         KeyPlan,
         Limits,
         Plan,
+        SupportsDemo,
         SupportsPolicy,
     )
     from tailrace.errors import (
@@ -66,8 +68,8 @@ if TYPE_CHECKING:
 _HOME = {
     "destination": (
         "API_VERSION", "ActivationInfo", "AuthReport", "Batch", "BatchResult", "Check", "Clock",
-        "DestinationSpec", "Exporter", "Failure", "HookContext", "KeyPlan", "Limits", "Plan",
-        "SupportsPolicy",
+        "DemoPlace", "DestinationSpec", "Exporter", "Failure", "HookContext", "KeyPlan", "Limits",
+        "Plan", "SupportsDemo", "SupportsPolicy",
     ),
     "errors": (
         "ActivationDisabled", "AuthenticationFailed", "ConfigurationError", "Interrupted", "InUse",
@@ -88,11 +90,11 @@ _MODULE = {name: module for module, names in _HOME.items() for name in names}
 __all__ = [  # noqa: PLE0604, PLE0605 - kept equal to the table above by a test
     "API_VERSION", "Account", "Activation", "ActivationDisabled", "ActivationInfo", "AuthReport",
     "AuthenticationFailed", "Batch", "BatchResult", "Check", "Clock", "ConfigurationError",
-    "Connection", "DestinationSpec", "Exporter", "Failure", "HookContext", "InUse", "Interrupted",
-    "InvalidSettings", "KeyLost", "KeyPlan", "KeyRule", "KeyRuleText", "Ledger", "Limits",
-    "Misconfigured", "NameTaken", "NotConnected", "NotFound", "Plan", "PluginError", "Run",
-    "Secret", "SecretUnavailable", "Segment", "Settings", "SourceNotFound", "SourcePosition",
-    "SourceUnreadable", "StaleVersion", "StateError", "SupportsPolicy", "Tailrace",
+    "Connection", "DemoPlace", "DestinationSpec", "Exporter", "Failure", "HookContext", "InUse",
+    "Interrupted", "InvalidSettings", "KeyLost", "KeyPlan", "KeyRule", "KeyRuleText", "Ledger",
+    "Limits", "Misconfigured", "NameTaken", "NotConnected", "NotFound", "Plan", "PluginError",
+    "Run", "Secret", "SecretUnavailable", "Segment", "Settings", "SourceNotFound", "SourcePosition",
+    "SourceUnreadable", "StaleVersion", "StateError", "SupportsDemo", "SupportsPolicy", "Tailrace",
     "TailraceError", "Transient", "Unavailable", "UnknownDestination", "UsageError", "hookimpl",
     "open",
 ]  # fmt: skip

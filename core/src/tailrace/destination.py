@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
@@ -204,3 +205,30 @@ class SupportsPolicy(Protocol):
     """Optional: a destination that can print the least-privilege policy a connection needs."""
 
     def policy(self, account: BaseModel, connection: BaseModel) -> str: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoPlace:
+    """A place on this machine that a demo exports into.
+
+    `account` and `connection` are settings as a user types them; a secret in them is a reference.
+    `read()` gives all (partition key, record bytes) that have arrived, in any order. `about` names
+    the place for people. `in_flight` is the number of writes at once that the place can stand.
+    """
+
+    about: str
+    account: Mapping[str, object]
+    connection: Mapping[str, object]
+    read: Callable[[], Sequence[tuple[str, bytes]]]
+    in_flight: int = 1
+
+
+@runtime_checkable
+class SupportsDemo(Protocol):
+    """Optional: a destination that can start a server of its kind inside this process.
+
+    The place exists until the context ends. Raises `Misconfigured`, with what to install as its
+    hint, where something that the server needs is missing.
+    """
+
+    def demo(self) -> AbstractContextManager[DemoPlace]: ...

@@ -20,7 +20,7 @@ from json.decoder import scanstring  # type: ignore[attr-defined]
 
 from tailrace import Activation, Segment
 
-MAX_DEPTH = 500
+MAX_DEPTH = 200
 NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 SPACE = " \t\n\r"
 SURROGATE = re.compile("[\ud800-\udfff]")

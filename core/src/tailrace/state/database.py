@@ -71,14 +71,15 @@ def first_line(error: SQLAlchemyError) -> str:
 
 
 def open_database(home: Path, url: str | None = None) -> Database:
-    """The database of a home: `url`, else $TAILRACE_DATABASE_URL, else SQLite in the home.
+    """The database of a home: `url`, else $TAILRACE_DATABASE_URL, else SQLite in the home. An empty
+    `url` is SQLite in the home whatever the environment says.
 
     The schema is made or migrated where that is needed. Raises StateError or ConfigurationError.
     """
     from tailrace.state.revision import prepare
 
     private_folder(home)
-    parsed = _parse(url or os.environ.get("TAILRACE_DATABASE_URL") or "")
+    parsed = _parse(os.environ.get("TAILRACE_DATABASE_URL") or "" if url is None else url)
     database = _sqlite(home / FILE_NAME) if parsed is None else _postgresql(parsed)
     try:
         prepare(database, home)
