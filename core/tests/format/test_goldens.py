@@ -84,3 +84,12 @@ def test_nesting_too_deep(opening: str) -> None:
     with pytest.raises(InvalidUpdate) as caught:
         compile_activation(activation, KeyPlan(), key_bytes=256)(line)
     assert caught.value.reason == "too-deep"
+
+
+def test_examples_are_golden_records() -> None:
+    """What `tailrace formats show` prints is what the engine is held to."""
+    golden = {case.title.partition(": ")[2]: case.record for case in CASES}
+    examples = formats.get("xdm-json").examples
+    assert len(examples) >= 5
+    for title, record in examples:
+        assert golden[title] == record.encode(), title
