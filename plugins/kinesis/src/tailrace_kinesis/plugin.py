@@ -1,0 +1,80 @@
+"""The destination: its four hooks, and the policy it can print.
+
+Each hook imports its own step, so that listing destinations loads neither pydantic nor botocore.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from tailrace import hookimpl
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from pydantic import BaseModel
+
+    from tailrace import (
+        ActivationInfo,
+        AuthReport,
+        DemoPlace,
+        DestinationSpec,
+        Exporter,
+        HookContext,
+        Plan,
+    )
+    from tailrace_kinesis.settings import AccountSettings, ConnectionSettings
+
+NAME = "kinesis"
+
+
+class KinesisDestination:
+    """Amazon Kinesis Data Streams."""
+
+    api_version = "1.0"
+
+    @hookimpl
+    def account(self) -> DestinationSpec:
+        from tailrace_kinesis.steps import describe_destination
+
+        return describe_destination()
+
+    @hookimpl
+    def auth(self, account: BaseModel, connection: BaseModel, context: HookContext) -> AuthReport:
+        from tailrace_kinesis.auth import check
+        from tailrace_kinesis.target import Target
+
+        return check(Target.of(*_typed(account, connection)), context)
+
+    @hookimpl
+    def activate(self, account: BaseModel, connection: BaseModel, activation: ActivationInfo) -> Plan:
+        from tailrace_kinesis.steps import make_plan
+
+        return make_plan(*_typed(account, connection), activation)
+
+    @hookimpl
+    def export(self, plan: Plan, context: HookContext) -> Exporter:
+        from tailrace_kinesis.exporter import open_exporter
+
+        return open_exporter(plan, context)
+
+    def policy(self, account: BaseModel, connection: BaseModel) -> str:
+        """The least-privilege IAM policy of a connection, as JSON."""
+        from tailrace_kinesis.policy import write_policy
+        from tailrace_kinesis.target import Target
+
+        return write_policy(Target.of(*_typed(account, connection)))
+
+    def demo(self) -> AbstractContextManager[DemoPlace]:
+        """A Kinesis server on this machine; needs the extra `demo`."""
+        from tailrace_kinesis.demo import demo_place
+
+        return demo_place()
+
+
+def _typed(account: BaseModel, connection: BaseModel) -> tuple[AccountSettings, ConnectionSettings]:
+    """The core validates with the models of the account step, so they are these."""
+    return cast("AccountSettings", account), cast("ConnectionSettings", connection)
+
+
+destination = KinesisDestination()
