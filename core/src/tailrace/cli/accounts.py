@@ -9,6 +9,7 @@ import typer
 from tailrace.cli import complete, listing
 from tailrace.cli.assignments import read_given, read_new
 from tailrace.cli.console import Console
+from tailrace.cli.destinations import names
 from tailrace.cli.options import (
     AccountName,
     Description,
@@ -46,9 +47,7 @@ def add(
 ) -> None:
     """Add an account. Its form is checked; the network is not touched."""
     with console.open() as t:
-        destination = required(
-            console, destination, "--destination", lambda: [each.name for each in t.destinations.list()]
-        )
+        destination = required(console, destination, "--destination", lambda: names(t))
         settings = read_new(console, t.destinations.get(destination).account, set_)
         account = t.accounts.add(
             name, destination=destination, settings=settings, description=description or ""

@@ -25,6 +25,7 @@ from tailrace.objects import Segment
 
 app = noun("activation", "What flows to a connection: segments, attributes, identities, format.")
 
+ALL = "all"
 SEGMENT = "[NAMESPACE/]ID[=NAME]"
 
 Connection = Annotated[
@@ -121,7 +122,7 @@ def add(
             segments=segments,
             attributes=attribute or (),
             memberships=memberships or "mapped",
-            identities=_namespaces(identities or "all"),
+            identities=_namespaces(identities or ALL),
             include_segment_names=include_segment_names,
             include_segment_timestamps=include_segment_timestamps,
             keep_extra_fields=keep_extra_fields,
@@ -217,7 +218,7 @@ def update(
         "if_version": if_version,
     }
     if identities is not None:
-        changes["identities"] = _namespaces(identities)
+        changes["identities"] = _namespaces(identities) or ALL
     with console.open() as t:
         changes["segments"] = segment
         changes["attributes"] = attribute
@@ -233,7 +234,7 @@ def update(
                 changes["attributes"] = _changed_attributes(
                     start, add_attribute or (), remove_attribute or ()
                 )
-        given = {key: value for key, value in changes.items() if value is not None or key == "identities"}
+        given = {key: value for key, value in changes.items() if value is not None}
         activation = t.activations.update(name, **given)
         listing.stored(
             console,
@@ -273,7 +274,7 @@ def _ask_segments(console: Console) -> list[Segment]:
 
 def _namespaces(text: str) -> tuple[str, ...] | None:
     """`all` is None."""
-    if text == "all":
+    if text == ALL:
         return None
     names = tuple(part.strip() for part in text.split(","))
     if "" in names:

@@ -78,7 +78,7 @@ def root(
     context: typer.Context,
     as_json: Json = False,
     no_input: NoInput = False,
-    verbose: Verbose = 0,
+    verbose: Verbose = False,
     version: Annotated[
         bool,
         typer.Option(

@@ -24,7 +24,9 @@ def activations(incomplete: str) -> list[str]:
 
 
 def destinations(incomplete: str) -> list[str]:
-    return _names(lambda t: t.destinations.list(), incomplete)
+    from tailrace.cli.destinations import names
+
+    return _names(names, incomplete)
 
 
 def formats(incomplete: str) -> list[str]:

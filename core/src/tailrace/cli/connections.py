@@ -21,10 +21,14 @@ from tailrace.cli.options import (
     noun,
 )
 from tailrace.cli.prompts import required
+from tailrace.errors import AuthenticationFailed
 
 if TYPE_CHECKING:
     from tailrace.client import Tailrace
     from tailrace.destination import AuthReport
+
+MARKS = {"ok": "ok", "failed": "failed", "unproven": "not proved"}
+MARK = max(map(len, MARKS.values()))
 
 app = noun("connection", "One place inside an account: a stream, an event hub.")
 
@@ -152,29 +156,36 @@ def policy(console: Console, name: ConnectionName) -> None:
 
 def _test(console: Console, t: Tailrace, name: str, shape: dict[str, object]) -> None:
     report = t.connections.test(name)
+    failed = [check for check in report.checks if check.status == "failed"]
+    error = None
+    if failed:
+        error = AuthenticationFailed(
+            f"connection {name!r} failed: {', '.join(check.name for check in failed)}",
+            hint=next((check.hint for check in failed if check.hint), None),
+        )
+        console.error(error)
     if console.json:
-        console.result(shape | {"report": shapes.plain(report) | {"ok": report.ok}})
+        console.result(shape | {"report": shapes.plain(report) | {"ok": report.ok}}, error)
     else:
         _print_report(console, report)
-    if not report.ok:
-        from tailrace.errors import AuthenticationFailed
-
-        console.note("error: the test failed; see the checks marked 'failed'")
-        raise typer.Exit(AuthenticationFailed.exit_code)
+    if error is not None:
+        raise typer.Exit(error.exit_code)
 
 
 def _print_report(console: Console, report: AuthReport) -> None:
     if report.identity:
-        console.print(f"identity  {report.identity}")
-    rows = [(check.status, check.name, check.detail) for check in report.checks]
-    for status, name, detail in rows:
-        console.print(render.pairs([(f"{_MARKS[status]:9}{name}", detail)]))
-    for check in report.checks:
-        if check.hint:
-            console.print(f"hint: {check.name}: {check.hint}")
+        console.print(render.pairs([("identity", report.identity)]))
+    width = max((len(check.name) for check in report.checks), default=0)
+    console.print(
+        render.pairs(
+            (f"{MARKS[check.status]:{MARK}}  {check.name:{width}}", _with_hint(check.detail, check.hint))
+            for check in report.checks
+        )
+    )
     if report.limits:
         console.print("limits")
         console.print(render.pairs(report.limits.items(), indent=2))
 
 
-_MARKS = {"ok": "ok", "failed": "failed", "unproven": "not proved"}
+def _with_hint(detail: str, hint: str | None) -> str:
+    return detail if hint is None else f"{detail}\nhint: {hint}"

@@ -53,8 +53,10 @@ class Console:
             except BrokenPipeError:
                 self._close(sys.stdout)
 
-    def result(self, value: Mapping[str, Any]) -> None:
-        """One JSON object, in UTF-8 whatever the locale."""
+    def result(self, value: Mapping[str, Any], error: TailraceError | None = None) -> None:
+        """One JSON object, in UTF-8 whatever the locale; with the error it ended with, if any."""
+        if error is not None:
+            value = {**value, "error": error_shape(error)}
         text = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
         self.print_bytes(text.encode("utf-8", "backslashreplace"))
 
@@ -65,10 +67,8 @@ class Console:
         self.note(f"{styled('warning:', YELLOW, sys.stderr)} {text}")
 
     def error(self, error: TailraceError) -> None:
-        """The two lines of an error; for settings, a line for each field too."""
+        """The two lines of an error."""
         self.note(f"{styled('error:', RED, sys.stderr)} {error.message}")
-        for name, problem in getattr(error, "fields", {}).items():
-            self.note(f"  {name}: {problem}")
         if error.hint:
             self.note(f"hint: {error.hint}")
 

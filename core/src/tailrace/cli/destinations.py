@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from pydantic.fields import FieldInfo
 
+    from tailrace.client import Tailrace
     from tailrace.destination import DestinationSpec
+    from tailrace.registry import PluginRecord
+
+DESTINATIONS = "tailrace.destinations"
 
 
 def _list(console: Console) -> None:
@@ -27,6 +31,17 @@ def _list(console: Console) -> None:
             console.print(render.table(("NAME", "DISTRIBUTION", "VERSION", "STATE", ""), rows))
         else:
             console.note("no destination is installed; install a plugin, such as tailrace-kinesis")
+
+
+def _row(record: PluginRecord) -> tuple[object, ...]:
+    wraps = "" if record.group == DESTINATIONS else "wraps the hooks of destinations"
+    return record.name, record.distribution, record.version, record.state, record.error or wraps
+
+
+def names(t: Tailrace) -> list[str]:
+    """The destinations that can be used."""
+    found = [each for each in t.destinations.list() if each.group == DESTINATIONS]
+    return [each.name for each in found if each.state in ("available", "loaded")]
 
 
 app = noun("destinations", "What is installed, its steps, fields, limits and formats.", bare=_list)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from typing import Annotated
 
 import typer
 
 from tailrace.cli import progress, render, shapes
-from tailrace.cli.console import Console, error_shape
+from tailrace.cli.console import Console
 from tailrace.cli.options import ActivationName, Sources, command, verb
 from tailrace.cli.signals import stop_on_signals
 from tailrace.errors import TailraceError
@@ -61,7 +61,7 @@ def export(
         with (
             console.open() as t,
             stop_on_signals(stop, live=live),
-            _display(name, stop, live=live, quiet=quiet) as report,
+            nullcontext() if quiet else progress.display(name, stop.is_set) as report,
         ):
             ledger = t.export(
                 name,
@@ -82,14 +82,6 @@ def export(
         raise typer.Exit(ledger.exit_code)
 
 
-def _display(
-    name: str, stop: threading.Event, *, live: bool, quiet: bool
-) -> AbstractContextManager[progress.Report | None]:
-    if quiet:
-        return nullcontext()
-    return progress.live_display(name, stop.is_set) if live else progress.plain_lines()
-
-
 def _show(console: Console, ledger: Ledger, error: TailraceError | None) -> None:
     """The error first, then what to look at, on standard error; the ledger on standard output."""
     if error is not None:
@@ -103,8 +95,7 @@ def _show(console: Console, ledger: Ledger, error: TailraceError | None) -> None
     for warning in ledger.warnings:
         console.warn(warning)
     if console.json:
-        shape = {"ledger": shapes.plain(ledger)}
-        console.result(shape if error is None else shape | {"error": error_shape(error)})
+        console.result({"ledger": shapes.plain(ledger)}, error)
     else:
         if ledger.run is not None:
             console.print(f"run {ledger.run}")

@@ -10,7 +10,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TextIO
 
-from tailrace.cli.console import Console, error_shape
+from tailrace.cli.console import Console
 from tailrace.errors import Interrupted, TailraceError, UsageError
 
 PROGRAM = "tailrace"
@@ -36,7 +36,7 @@ def report(console: Console, error: TailraceError) -> int:
     """Show an error in the form the user asked for; return its exit code."""
     console.error(error)
     if console.json:
-        console.result({"error": error_shape(error)})
+        console.result({}, error)
     return error.exit_code
 
 

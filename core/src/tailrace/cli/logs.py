@@ -17,8 +17,8 @@ LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNI
 
 
 @contextmanager
-def logging_to_stderr(verbose: int) -> Iterator[None]:
-    """Log while the command runs, at the level of `-v` (info), `-vv` (debug) or TAILRACE_LOG."""
+def logging_to_stderr(verbose: bool) -> Iterator[None]:
+    """Log while the command runs, at the level of TAILRACE_LOG, and at `info` at least with `-v`."""
     level = _level(verbose)
     handler = _Handler()
     handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S"))
@@ -35,11 +35,11 @@ def logging_to_stderr(verbose: int) -> Iterator[None]:
             logger.setLevel(old)
 
 
-def _level(verbose: int) -> int:
+def _level(verbose: bool) -> int:
     name = os.environ.get("TAILRACE_LOG", "").lower() or "warning"
     if name not in LEVELS:
         raise UsageError(f"TAILRACE_LOG={name} is not a level", hint="use debug, info or warning")
-    return min(LEVELS[name], {0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG))
+    return min(LEVELS[name], logging.INFO) if verbose else LEVELS[name]
 
 
 def _roots(level: int) -> list[str]:

@@ -23,20 +23,18 @@ NoInput = Annotated[
     bool, typer.Option("--no-input", help="Never ask; a missing value is an error.", show_default=False)
 ]
 Verbose = Annotated[
-    int,
+    bool,
     typer.Option(
         "--verbose",
         "-v",
-        count=True,
-        metavar="",
         show_default=False,
-        help="Log ids, sizes and codes to standard error; twice for more. See TAILRACE_LOG.",
+        help="Log ids, sizes and codes to standard error; see TAILRACE_LOG.",
     ),
 ]
 _COMMON: dict[str, tuple[Any, Any]] = {
     "as_json": (Json, False),
     "no_input": (NoInput, False),
-    "verbose": (Verbose, 0),
+    "verbose": (Verbose, False),
 }
 
 NewName = Annotated[str, typer.Argument(metavar="NAME", help="Its name.", show_default=False)]
@@ -132,7 +130,7 @@ def noun(name: str, help: str, *, bare: Command | None = None) -> typer.Typer:
     )
 
     def callback(
-        context: typer.Context, as_json: Json = False, no_input: NoInput = False, verbose: Verbose = 0
+        context: typer.Context, as_json: Json = False, no_input: NoInput = False, verbose: Verbose = False
     ) -> None:
         remember(context, as_json=as_json, no_input=no_input, verbose=verbose)
         if bare is not None and context.invoked_subcommand is None:
@@ -175,12 +173,12 @@ def command(app: typer.Typer, name: str) -> Callable[[Command], Command]:
     return register
 
 
-def remember(context: typer.Context, *, as_json: bool, no_input: bool, verbose: int) -> None:
+def remember(context: typer.Context, *, as_json: bool, no_input: bool, verbose: bool) -> None:
     """Keep the common options; `context.meta` is shared by a command and the groups above it."""
     meta = context.meta
     meta["as_json"] = meta.get("as_json", False) or as_json
     meta["no_input"] = meta.get("no_input", False) or no_input
-    meta["verbose"] = max(meta.get("verbose", 0), verbose)
+    meta["verbose"] = meta.get("verbose", False) or verbose
 
 
 def _run(context: typer.Context, function: Command) -> None:

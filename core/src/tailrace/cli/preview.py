@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing
-from typing import TYPE_CHECKING, Annotated, cast
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tailrace.cli import shapes
-from tailrace.cli.console import Console
+from tailrace.cli.console import Console, error_shape
 from tailrace.cli.options import ActivationName, Sources, command, verb
+from tailrace.errors import TailraceError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from tailrace.client import Preview
 
 app = verb()
 
@@ -29,30 +30,41 @@ def preview(
 ) -> None:
     """Show the records that an export of the sources would send, and their keys."""
     with console.open() as t:
-        records = cast("Generator[object]", t.preview(name, sources, limit=limit or None))
-        with closing(records):
-            show = _as_json if console.json else _as_text
-            show(console, records)
+        records = t.preview(name, sources, limit=limit or None)
+        if console.json:
+            _as_json(console, records)
+        else:
+            _as_text(console, records)
 
 
-def _as_text(console: Console, records: Iterator[object]) -> None:
-    """A line that says where from and which key, then the record's bytes."""
+def print_record(console: Console, data: bytes, *, key: str, where: str = "") -> None:
+    """A line that says where a record is from and which key it has, then its bytes."""
+    head = f"# {where}key={json.dumps(key, ensure_ascii=False)}\n"
+    console.print_bytes(head.encode("utf-8", "backslashreplace") + data + b"\n")
+
+
+def _as_text(console: Console, records: Iterator[Preview]) -> None:
     for record in records:
-        shape = shapes.preview(record)
-        where = f"{shape['source']}:{shape['line']}"
-        console.print_bytes(f"# {where} key={json.dumps(shape['key'], ensure_ascii=False)}\n".encode())
-        console.print_bytes(record.data + b"\n")  # type: ignore[attr-defined]
+        print_record(console, record.data, key=record.key, where=f"{record.source}:{record.line} ")
         if console.closed:
             return
 
 
-def _as_json(console: Console, records: Iterator[object]) -> None:
+def _as_json(console: Console, records: Iterator[Preview]) -> None:
     """One object, written as the records come, so that a large one is never held."""
     console.print_bytes(b'{"records": [')
-    for position, record in enumerate(records):
-        text = json.dumps(shapes.preview(record), ensure_ascii=False)
-        start = ",\n" if position else "\n"
-        console.print_bytes((start + text).encode("utf-8", "backslashreplace"))
-        if console.closed:
-            return
+    try:
+        for position, record in enumerate(records):
+            start = ",\n" if position else "\n"
+            console.print_bytes(_encoded(start, shapes.preview(record)))
+            if console.closed:
+                return
+    except TailraceError as error:
+        console.error(error)
+        console.print_bytes(_encoded('\n],\n"error": ', error_shape(error)) + b"}\n")
+        raise typer.Exit(error.exit_code) from None
     console.print_bytes(b"\n]}\n")
+
+
+def _encoded(start: str, shape: object) -> bytes:
+    return (start + json.dumps(shape, ensure_ascii=False)).encode("utf-8", "backslashreplace")

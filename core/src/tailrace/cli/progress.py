@@ -10,14 +10,14 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from tailrace.cli.render import count, duration
 
 if TYPE_CHECKING:
-    from tailrace.ledger import Ledger
+    from tailrace.export import Progress
 
 PLAIN_EVERY = 5.0
 LIVE_EVERY = 0.1
@@ -28,22 +28,7 @@ GAP = 3
 BAR = 30
 
 
-class Progress(Protocol):
-    """What the engine reports; see `tailrace.Tailrace.export`."""
-
-    @property
-    def ledger(self) -> Ledger: ...
-    @property
-    def in_flight(self) -> int: ...
-    @property
-    def bytes_read(self) -> int: ...
-    @property
-    def bytes_total(self) -> int | None: ...
-    @property
-    def waiting(self) -> float | None: ...
-
-
-Report = Callable[[Progress], None]
+Report = Callable[["Progress"], None]
 Clock = Callable[[], float]
 
 
@@ -101,6 +86,11 @@ def facts(progress: Progress, meter: Meter) -> list[tuple[str, str]]:
 
 def is_terminal() -> bool:
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def display(title: str, stopping: Callable[[], bool] = lambda: False) -> AbstractContextManager[Report]:
+    """What standard error can show. `stopping` says whether the run drains."""
+    return live_display(title, stopping) if is_terminal() else plain_lines()
 
 
 @contextmanager

@@ -1,0 +1,162 @@
+"""From any ending to a message and an exit code."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tailrace
+from core.tests.cli.kit import Run
+from tailrace.errors import TailraceError
+
+
+def every(kind: type[TailraceError]) -> list[type[TailraceError]]:
+    return [kind, *(each for sub in kind.__subclasses__() for each in every(sub))]
+
+
+def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    """Make the client's first call fail."""
+
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(tailrace, "open", fail)
+
+
+@pytest.mark.parametrize(
+    "kind", [each for each in every(TailraceError) if each.__module__ == "tailrace.errors"]
+)
+def test_each_error_of_the_tree_has_its_exit_code(
+    run: Run, monkeypatch: pytest.MonkeyPatch, kind: type[TailraceError]
+) -> None:
+    raising(monkeypatch, kind("it broke", hint="mend it"))
+    ended = run("account", "list", "--json")
+    assert (ended.code, ended.err) == (kind.exit_code, "error: it broke\nhint: mend it\n")
+    assert ended.json["error"] == {
+        "code": kind.code,
+        "message": "it broke",
+        "hint": "mend it",
+        "exit_code": kind.exit_code,
+    }
+
+
+def test_an_unexpected_exception_is_named_and_nothing_it_says_is_shown(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raising(monkeypatch, ValueError("canary-body"))
+    ended = run("account", "list")
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.first.startswith("error: unexpected: ValueError at test_cli_errors.py:")
+    assert "TAILRACE_LOG=debug" in ended.err
+    assert "canary" not in ended.err
+
+
+def test_the_traceback_in_debug_holds_places_only(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    error = ValueError("canary-body")
+    error.__cause__ = KeyError("canary-key")
+    raising(monkeypatch, error)
+    monkeypatch.setenv("TAILRACE_LOG", "debug")
+    ended = run("account", "list")
+    assert "builtins.KeyError\ntraceback (most recent call last):\n" in ended.err
+    assert "in fail" in ended.err
+    assert ended.err.endswith("builtins.ValueError\n")
+    assert "canary" not in ended.err
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(9)])
+def test_an_interrupted_command_ends_with_130_and_an_exit_goes_through(
+    run: Run, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    raising(monkeypatch, error)
+    if isinstance(error, SystemExit):
+        with pytest.raises(SystemExit):
+            run("account", "list")
+    else:
+        assert run("account", "list").code == 130
+
+
+def test_a_closed_pipe_ends_quietly(account: None) -> None:
+    command = Path(sys.executable).with_name("tailrace")
+    for arguments in (["account", "list"], ["account", "show", "prod", "--json"], ["destinations"]):
+        read, write = os.pipe()
+        os.close(read)
+        try:
+            ended = subprocess.run([command, *arguments], stdout=write, stderr=subprocess.PIPE, check=False)
+        finally:
+            os.close(write)
+        assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+def test_logs_are_of_tailrace_and_its_plugins_only(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def talk() -> None:
+        for name in ("tailrace.export", "tailrace_box.exporter", "botocore.hooks", "root"):
+            logging.getLogger(name).info("a line of %s", name)
+        raise tailrace.NotFound("enough")
+
+    monkeypatch.setattr(tailrace, "open", talk)
+    assert "a line of" not in run("account", "list").err
+    ended = run("account", "list", "-v", "--json")
+    lines = [line.partition(" ")[2] for line in ended.err.splitlines() if "a line of" in line]
+    assert lines == [
+        "INFO tailrace.export: a line of tailrace.export",
+        "INFO tailrace_box.exporter: a line of tailrace_box.exporter",
+    ]
+    assert ended.json["error"]["code"] == "not-found"
+    monkeypatch.setenv("TAILRACE_LOG", "info")
+    assert run("account", "list").err.count("a line of") == 2
+    assert logging.getLogger("tailrace").handlers == []
+
+
+def test_a_log_does_not_quote_an_exception(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def talk() -> None:
+        try:
+            raise ValueError("canary-body")
+        except ValueError:
+            logging.getLogger("tailrace.x").warning("it failed", exc_info=True)
+        raise tailrace.NotFound("enough")
+
+    monkeypatch.setattr(tailrace, "open", talk)
+    ended = run("account", "list")
+    assert "it failed\n(ValueError)" in ended.err
+    assert "canary" not in ended.err
+
+
+def test_an_unknown_log_level_is_a_usage_error(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAILRACE_LOG", "loud")
+    ended = run("account", "list")
+    assert (ended.code, ended.first) == (2, "error: TAILRACE_LOG=loud is not a level")
+
+
+def test_colour_only_on_a_terminal_that_wants_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tailrace.cli.console import RED, styled
+
+    class Stream:
+        def __init__(self, terminal: bool) -> None:
+            self.isatty = lambda: terminal
+
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    assert styled("x", RED, Stream(True)) == "\x1b[31;1mx\x1b[0m"  # type: ignore[arg-type]
+    assert styled("x", RED, Stream(False)) == "x"  # type: ignore[arg-type]
+    for name, value in (("NO_COLOR", "1"), ("TERM", "dumb")):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, value)
+            assert styled("x", RED, Stream(True)) == "x"  # type: ignore[arg-type]
+
+
+def test_json_goes_to_standard_output_whole_whatever_the_locale(account: None, installed: Run) -> None:
+    os.environ["PYTHONIOENCODING"] = "ascii"
+    try:
+        assert installed("account", "update", "prod", "--description", "é…😀", "--json").code == 0
+        ended = installed("account", "list", "--json")
+        text = installed("account", "list")
+    finally:
+        del os.environ["PYTHONIOENCODING"]
+    assert json.loads(ended.out)["accounts"][0]["description"] == "é…😀"
+    assert text.code == 0

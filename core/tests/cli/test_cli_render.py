@@ -1,0 +1,89 @@
+"""Text for people: tables, key/value lines, the ledger, and what it shows at which width."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+
+import pytest
+
+from tailrace import Ledger, SourcePosition
+from tailrace.cli import render
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Standard output is a terminal, 40 columns wide."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((40, 24)))
+    return monkeypatch
+
+
+def test_a_table_is_aligned_and_numbers_are_on_the_right() -> None:
+    text = render.table(("NAME", "N", "WHAT"), [("a", 1, None), ("long", 1000, True)], right=("N",))
+    assert text == "NAME     N  WHAT\na        1\nlong  1000  yes"
+
+
+def test_a_pipe_gets_whole_lines_and_a_terminal_gets_lines_that_fit(terminal: pytest.MonkeyPatch) -> None:
+    rows = [("a", "x" * 60)]
+    assert render.table(("NAME", "WHAT"), rows).splitlines()[1] == "a     " + "x" * 33 + "…"
+    terminal.setattr(sys.stdout, "isatty", lambda: False)
+    assert render.table(("NAME", "WHAT"), rows).splitlines()[1] == "a     " + "x" * 60
+
+
+def test_a_long_value_goes_on_under_itself(terminal: pytest.MonkeyPatch) -> None:
+    text = render.pairs([("name", "one two three four five six seven eight nine"), ("n", 1)])
+    assert text == "name  one two three four five six seven\n      eight nine\nn     1"
+
+
+def test_a_value_that_cannot_be_broken_stays_whole(terminal: pytest.MonkeyPatch) -> None:
+    assert "x" * 60 in render.pairs([("name", "x" * 60)])
+
+
+def test_control_characters_are_shown_and_not_obeyed() -> None:
+    assert render.pairs([("name", "a\x1b[2Jb\x9bc")]) == "name  a\\x1b[2Jb\\x9bc"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.04, "0.0 s"), (9.94, "9.9 s"), (59.4, "59 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")],
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert render.duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (5 * 2**40, "5.0 TiB")]
+)
+def test_sizes(number: int, text: str) -> None:
+    assert render.size(number) == text
+
+
+def test_the_ledger_is_a_sum() -> None:
+    ledger = Ledger(
+        run=7, received=5000, delivered=1204, filtered=3790, dead_lettered=6, retries=3, writes=12,
+        seconds=2.5, reasons={"no-key": 6},
+        sources=(SourcePosition(source="a.jsonl", number=1, offset=123456, line=5001),),
+    )  # fmt: skip
+    assert render.ledger(ledger) == (
+        "  5,000 received\n"
+        "= 1,204 delivered\n"
+        "+ 3,790 filtered\n"
+        "+     6 dead-lettered\n"
+        "+     0 pending\n"
+        "took 2.5 s, 2,000 updates/s\n"
+        "12 writes, 3 retries\n"
+        "dead-lettered for no-key: 6\n"
+        "a.jsonl: settled before line 5,001, byte 123,456"
+    )
+
+
+def test_no_term_of_the_sum_is_left_out_when_it_counts() -> None:
+    """Give every count of the ledger a value of its own: the shown sum holds them all."""
+    names = ["received", "generated", *(name for name, _ in render.TERMS)]
+    others = {"run", "retries", "ambiguous_resends", "writes", "seconds", "sources", "warnings", "reasons"}
+    assert {field.name for field in dataclasses.fields(Ledger)} == {*names, *others}
+    text = render.ledger(Ledger(**{name: 2**place for place, name in enumerate(names)}))
+    for place, name in enumerate(names):
+        assert f"{2**place} {name.replace('_', '-')}" in text

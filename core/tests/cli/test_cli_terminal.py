@@ -1,0 +1,141 @@
+"""On a real terminal: questions, a hidden secret, and colours."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core.tests.cli.kit import Run
+
+TIMEOUT = 20.0
+
+
+class Terminal:
+    """A command on a pseudo-terminal; `out` goes there too unless it is piped away."""
+
+    def __init__(self, *arguments: str | Path, columns: int = 80) -> None:
+        self._ours, theirs = pty.openpty()
+        self._shown = b""
+        command = Path(sys.executable).with_name("tailrace")
+        self.process = subprocess.Popen(
+            [command, *arguments],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+            env={**os.environ, "TERM": "xterm", "COLUMNS": str(columns), "LINES": "24"},
+        )
+        os.close(theirs)
+
+    def read_until(self, text: str) -> str:
+        """What is shown up to the text, which has to come."""
+        deadline = time.monotonic() + TIMEOUT
+        while text.encode() not in self._shown:
+            assert time.monotonic() < deadline, self._shown
+            if not self._read():
+                raise AssertionError(self._shown)
+        before, _, self._shown = self._shown.partition(text.encode())
+        return before.decode()
+
+    def type(self, text: str) -> None:
+        os.write(self._ours, text.encode())
+
+    def end(self) -> tuple[int, str]:
+        """The exit code and the rest of what is shown."""
+        while self._read():
+            pass
+        return self.process.wait(TIMEOUT), self._shown.decode()
+
+    def _read(self) -> bool:
+        ready, _, _ = select.select([self._ours], [], [], TIMEOUT)
+        try:
+            data = os.read(self._ours, 65536) if ready else b""
+        except OSError:  # the other side is closed
+            return False
+        self._shown += data
+        return bool(data)
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
+        os.close(self._ours)
+
+
+@pytest.fixture
+def opened() -> Iterator[list[Terminal]]:
+    terminals: list[Terminal] = []
+    yield terminals
+    for terminal in terminals:
+        terminal.close()
+
+
+def test_missing_fields_are_asked_for_and_a_secret_is_not_echoed(opened: list[Terminal], run: Run) -> None:
+    terminal = Terminal("account", "add", "prod")
+    opened.append(terminal)
+    terminal.read_until("Destination [box]: ")
+    terminal.type("bocks\n")
+    terminal.read_until("one of: box")
+    terminal.read_until("Destination [box]: ")
+    terminal.type("box\n")
+    assert "Where the box stands.\r\n" in terminal.read_until("Region: ")
+    terminal.type("here\n")
+    terminal.read_until("Secret key (secret_key): ")
+    terminal.type("canary-secret\n")
+    code, rest = terminal.end()
+    assert (code, rest.strip()) == (0, "account prod added")
+    assert "canary" not in rest
+    settings = run("account", "show", "prod", "--json").json["account"]["settings"]
+    assert settings == {"region": "here", "secret_key": "sealed:…"}
+
+
+def test_no_input_asks_nothing_on_a_terminal(opened: list[Terminal]) -> None:
+    terminal = Terminal("account", "add", "prod", "--no-input", "--destination", "box")
+    opened.append(terminal)
+    code, shown = terminal.end()
+    assert code == 2
+    assert "missing: region, secret_key" in shown
+    assert "\x1b[31;1merror:\x1b[0m" in shown
+
+
+def test_control_c_at_a_question_ends_with_130(opened: list[Terminal]) -> None:
+    terminal = Terminal("account", "add", "prod", "--destination", "box")
+    opened.append(terminal)
+    terminal.read_until("Region: ")
+    terminal.process.send_signal(signal.SIGINT)
+    code, shown = terminal.end()
+    assert code == 130
+    assert "interrupted" in shown
+    assert "Traceback" not in shown
+
+
+def test_segments_are_asked_for_until_an_empty_answer(opened: list[Terminal], run: Run, box: Path) -> None:
+    terminal = Terminal("activation", "add", "hot", "--connection", "leads")
+    opened.append(terminal)
+    for answer in ("", "a=", "crm/a=Name", "b", ""):
+        terminal.read_until("Segment [NAMESPACE/]ID[=NAME]")
+        terminal.type(answer + "\n")
+    assert terminal.end()[0] == 0
+    found = run("activation", "show", "hot", "--json").json["activation"]["segments"]
+    assert [(each["namespace"], each["id"], each["name"]) for each in found] == [
+        ("crm", "a", "Name"),
+        ("ups", "b", None),
+    ]
+
+
+def test_a_line_of_a_secret_is_asked_for_hidden(opened: list[Terminal], run: Run, account: None) -> None:
+    terminal = Terminal("account", "update", "prod", "--set", "secret_key=-")
+    opened.append(terminal)
+    terminal.read_until("secret_key: ")
+    terminal.type("canary-secret\n")
+    code, rest = terminal.end()
+    assert (code, rest.strip()) == (0, "account prod is at version 2")
