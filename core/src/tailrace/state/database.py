@@ -94,7 +94,7 @@ def _parse(text: str) -> URL | None:
         return None
     try:
         url: URL | None = make_url(text)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         url = None
     if url is None or url.drivername not in ("postgresql", "postgres", "postgresql+psycopg"):
         # The text may hold a password, so it is not repeated.

@@ -16,6 +16,7 @@ from sqlalchemy import (
     ForeignKey,
     Integer,
     MetaData,
+    PrimaryKeyConstraint,
     String,
     Table,
     Text,
@@ -58,7 +59,12 @@ metadata = MetaData(
 )
 
 # The stored revision of the schema lies where Alembic looks for it, so there is one truth.
-revision = Table("alembic_version", metadata, Column("version_num", String(32), primary_key=True))
+revision = Table(
+    "alembic_version",
+    metadata,
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
 
 meta = Table(
     "meta",
