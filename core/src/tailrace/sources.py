@@ -137,7 +137,7 @@ class StandardInput:
         self._input: _Waiting | None = None
 
     def blocks(self) -> Iterator[Block | LongLine]:
-        self._input = _Waiting(sys.stdin.buffer.raw if hasattr(sys.stdin.buffer, "raw") else sys.stdin.buffer)
+        self._input = _Waiting(getattr(sys.stdin.buffer, "raw", sys.stdin.buffer))
         yield from _blocks(_compressed_or_plain(self._input, self.name), self.name, self._max_line)
 
     def consumed(self) -> int:
@@ -318,8 +318,7 @@ def _blocks(
         if end >= 0:
             lines = data[:end].split(b"\n")
             if len(data) > max_line and max(map(len, lines)) > max_line:
-                for part in _without_long(lines, offset, number, max_line):
-                    yield part
+                yield from _without_long(lines, offset, number, max_line)
             else:
                 yield Block(lines, offset, number)
             offset, number = offset + end + 1, number + len(lines)

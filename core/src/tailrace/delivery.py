@@ -1,0 +1,409 @@
+"""Delivery: parcels go to the exporter from several threads, refused records ride again, and every
+record meets its fate once.
+
+Nothing here knows a destination, a format or a file. The reading thread calls `submit`, `idle` and
+`finish`; `in_flight` threads write. One lock guards the counts; no I/O happens under it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from tailrace.destination import Batch, BatchResult, Clock, Exporter, Failure, Limits
+from tailrace.errors import (
+    AuthenticationFailed,
+    ConfigurationError,
+    NotConnected,
+    PluginError,
+    TailraceError,
+    Transient,
+    Unavailable,
+)
+from tailrace.pack import Parcel, held, record_size
+from tailrace.retry import Pace
+from tailrace.settle import Group
+
+log = logging.getLogger("tailrace.delivery")
+
+BUDGET = 16 * 2**20
+"""Bytes of records and their updates held at once; the reader waits at the bound."""
+
+GRACE = 5.0
+"""Seconds that a write may be late before its plugin counts as hung."""
+
+TICK = 0.1
+
+RIDE_AFTER = 0.2
+"""Seconds that refused records wait for others, so that they go together."""
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A record that was refused and is to be sent again."""
+
+    key: str
+    data: bytes
+    line: bytes
+    offset: int
+    number: int
+    group: Group
+    attempts: int = 0
+
+    @property
+    def held(self) -> int:
+        return held(self.key, self.data, self.line)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A record that can never be delivered, on its way to the dead letters."""
+
+    record: Waiting
+    failure: Failure
+
+
+@dataclass(slots=True)
+class Counts:
+    """What happened to records so far."""
+
+    submitted: int = 0
+    delivered: int = 0
+    rejected: int = 0
+    retries: int = 0
+    ambiguous: int = 0
+    writes: int = 0
+
+    @property
+    def pending(self) -> int:
+        return self.submitted - self.delivered - self.rejected
+
+
+class Delivery:
+    """Writes parcels until told to finish. `failure` is set when writing had to end early."""
+
+    def __init__(
+        self,
+        exporter: Exporter,
+        limits: Limits,
+        *,
+        name: str,
+        in_flight: int,
+        give_up_after: float,
+        write_timeout: float,
+        clock: Clock,
+        bury: Callable[[Sequence[Refused]], None],
+        budget: int = BUDGET,
+    ) -> None:
+        self._exporter = exporter
+        self._limits = limits
+        self._name = name
+        self._give_up_after = give_up_after
+        self._write_timeout = write_timeout
+        self._clock = clock
+        self._bury = bury
+        self._budget = budget
+        self._lock = threading.Lock()
+        self._work_ready = threading.Condition(self._lock)
+        self._room = threading.Condition(self._lock)
+        self._fresh: deque[Parcel] = deque()
+        self._again: deque[Waiting] = deque()
+        self._held = 0
+        self._writing: dict[int, float] = {}
+        self._pace = Pace()
+        self._retry_pace = Pace()
+        self._failing_since: float | None = None
+        self._last_refusal = ""
+        self._again_since = 0.0
+        self._flush = False
+        self._closed = False
+        self.failure: TailraceError | None = None
+        self.hung = False
+        self.counts = Counts()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"tailrace-write-{i}", daemon=True)
+            for i in range(in_flight)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    # --- the reading thread -------------------------------------------------------------------
+
+    def submit(self, parcel: Parcel, offset: int, line: int, tick: Callable[[], bool]) -> bool:
+        """Hand over a parcel whose group ends before `offset` and `line`, waiting while too many
+        bytes are held. False: writing has ended and the parcel was only counted. `tick` runs while
+        waiting; it answers True to stop waiting."""
+        with self._lock:
+            parcel.group.unsettled += len(parcel)
+            parcel.group.track.close(parcel.group, offset, line)
+            self.counts.submitted += len(parcel)
+        impatient = False
+        while True:
+            with self._lock:
+                if self.failure is not None:
+                    return False
+                if not len(parcel):
+                    return True
+                if impatient or not self._held or self._held + parcel.held <= self._budget:
+                    self._held += parcel.held
+                    self._fresh.append(parcel)
+                    self._work_ready.notify()
+                    return True
+                self._room.wait(TICK)
+            self.check()
+            impatient = tick()
+
+    def finish(self, tick: Callable[[], bool]) -> None:
+        """No more parcels: wait until every record has met its fate, writing has failed, or `tick`
+        answers True. Then end the threads (one that hangs in a plugin is left behind)."""
+        with self._lock:
+            self._flush = True
+            self._work_ready.notify_all()
+        while True:
+            with self._lock:
+                if self.failure is not None or not self.counts.pending:
+                    break
+                self._room.wait(TICK)
+            self.check()
+            if tick():
+                break
+        with self._lock:
+            self._closed = True
+            self._work_ready.notify_all()
+        for thread in self._threads:
+            while thread.is_alive() and not self.hung:
+                thread.join(TICK)
+                tick()
+                self.check()
+
+    @property
+    def waiting_for(self) -> float | None:
+        """Seconds until the next write, while refusals dominate."""
+        left = self._pace.until - self._clock.monotonic()
+        return left if left > 0 else None
+
+    @property
+    def writing(self) -> int:
+        """Writes under way."""
+        return len(self._writing)
+
+    def check(self) -> None:
+        """End the run when a write is late beyond its deadline."""
+        late = self._clock.monotonic() - self._write_timeout - min(GRACE, self._write_timeout)
+        with self._lock:
+            if any(started < late for started in self._writing.values()):
+                self.hung = True
+                self._fail(
+                    PluginError(
+                        f"destination {self._name}: a write did not return within "
+                        f"{self._write_timeout:g} s",
+                        hint="its records may have been sent; they count as pending",
+                    )
+                )
+
+    # --- the writing threads ------------------------------------------------------------------
+
+    def _work(self) -> None:
+        me = threading.get_ident()
+        while True:
+            with self._lock:
+                work = self._next()
+                if work is None:
+                    return
+                self._writing[me] = self._clock.monotonic()
+                self.counts.writes += 1
+            parcel, riders = work
+            try:
+                self._write(parcel, riders)
+            except TailraceError as error:
+                self._end(error)
+            except BaseException as error:
+                log.debug("writing thread ended", exc_info=True)
+                self._end(PluginError(f"destination {self._name}: unexpected {type(error).__name__}"))
+            finally:
+                with self._lock:
+                    self._writing.pop(me, None)
+                    self._room.notify()
+                    if self._again:
+                        self._work_ready.notify()
+
+    def _end(self, error: TailraceError) -> None:
+        with self._lock:
+            self._fail(error)
+
+    def _fail(self, error: TailraceError) -> None:
+        if self.failure is None:
+            self.failure = error
+            log.info("writing ends: %s", error.code)
+        self._work_ready.notify_all()
+        self._room.notify_all()
+
+    def _next(self) -> tuple[Parcel | None, list[Waiting]] | None:
+        """The next thing to write; waits for it. None: there is nothing more to do."""
+        while not self._closed and self.failure is None:
+            now = self._clock.monotonic()
+            ride_at = self._ride_at()
+            if ride_at is not None and now >= ride_at:
+                return None, self._riders()
+            if self._fresh and now >= self._pace.until:
+                return self._fresh.popleft(), []
+            wake = [at for at in (ride_at, self._pace.until if self._fresh else None) if at is not None]
+            self._work_ready.wait(max(min(wake) - now, 0.001) if wake else None)
+        return None
+
+    def _ride_at(self) -> float | None:
+        """When refused records go out again: when they fill a write or nothing else is to come,
+        otherwise after a moment, so that they go together. None: there are none."""
+        if not self._again:
+            return None
+        soon = (self._flush and not self._fresh) or len(self._again) >= self._limits.records
+        start = 0.0 if soon else self._again_since + RIDE_AFTER
+        return max(start, self._pace.until, self._retry_pace.until)
+
+    def _riders(self) -> list[Waiting]:
+        riders: list[Waiting] = []
+        size = 0
+        while self._again and len(riders) < self._limits.records:
+            record = self._again[0]
+            size += record_size(self._limits, record.key, record.data)
+            if riders and size > self._limits.bytes:
+                break
+            riders.append(self._again.popleft())
+        return riders
+
+    def _write(self, parcel: Parcel | None, riders: list[Waiting]) -> None:
+        if parcel is not None:
+            batch = Batch(parcel.keys, parcel.data)
+        else:
+            batch = Batch([r.key for r in riders], [r.data for r in riders])
+        failures = self._send(batch)
+        again: list[Waiting] = []
+        refused: list[Refused] = []
+        for index, failure in failures.items():
+            record = riders[index] if parcel is None else _waiting(parcel, index)
+            record.attempts += 1
+            if failure.kind == "rejected":
+                refused.append(Refused(record, failure))
+            else:
+                again.append(record)
+        with self._lock:
+            self._settle_delivered(parcel, riders, failures)
+            self._settle_again(parcel is None, len(batch), failures, again)
+        if refused:
+            self._bury(refused)  # written and synced before they count as settled
+            with self._lock:
+                self.counts.rejected += len(refused)
+                for letter in refused:
+                    self._release(letter.record)
+
+    def _send(self, batch: Batch) -> Mapping[int, Failure]:
+        """Call the plugin and check its answer. Raises what ends the run."""
+        try:
+            result = self._exporter.write(batch)
+        except NotConnected as error:
+            failure = Failure("retry", error.code, error.message)
+        except Transient as error:
+            kind = "ambiguous" if error.ambiguous else "throttled"
+            failure = Failure(kind, error.code, error.message, retry_after=error.retry_after)
+        except (AuthenticationFailed, ConfigurationError, PluginError):
+            raise
+        except BaseException as error:
+            log.debug("write of %s raised", self._name, exc_info=True)
+            raise PluginError(
+                f"destination {self._name}: write raised {type(error).__name__}",
+                hint="its records may have been sent; they count as pending",
+            ) from error
+        else:
+            return self._checked(result, len(batch))
+        return dict.fromkeys(range(len(batch)), failure)
+
+    def _checked(self, result: object, size: int) -> Mapping[int, Failure]:
+        if not isinstance(result, BatchResult):
+            raise PluginError(
+                f"destination {self._name}: write returned {type(result).__name__}, not BatchResult"
+            )
+        if result.size != size:
+            raise PluginError(
+                f"destination {self._name}: write was given {size} records and answered for {result.size}"
+            )
+        for index, failure in result.failures.items():
+            if not isinstance(index, int) or not 0 <= index < size:
+                raise PluginError(
+                    f"destination {self._name}: write reports a failure of a record it was not given"
+                )
+            if not isinstance(failure, Failure):
+                raise PluginError(
+                    f"destination {self._name}: write reports a {type(failure).__name__}, not a Failure"
+                )
+        return result.failures
+
+    # --- settling, under the lock -------------------------------------------------------------
+
+    def _settle_delivered(
+        self, parcel: Parcel | None, riders: list[Waiting], failures: Mapping[int, Failure]
+    ) -> None:
+        if parcel is not None:
+            delivered = len(parcel) - len(failures)
+            unsettled = (held(parcel.keys[i], parcel.data[i], parcel.lines[i]) for i in failures)
+            self._held -= parcel.held - sum(unsettled)
+            parcel.group.unsettled -= delivered
+            parcel.group.track.advance()
+        else:
+            delivered = len(riders) - len(failures)
+            for index, record in enumerate(riders):
+                if index not in failures:
+                    self._release(record)
+        self.counts.delivered += delivered
+        if delivered:
+            self._failing_since = None
+
+    def _release(self, record: Waiting) -> None:
+        self._held -= record.held
+        record.group.unsettled -= 1
+        record.group.track.advance()
+
+    def _settle_again(
+        self, rode: bool, size: int, failures: Mapping[int, Failure], again: list[Waiting]
+    ) -> None:
+        now = self._clock.monotonic()
+        pace = self._retry_pace if rode else self._pace
+        waits = [failure.retry_after or 0.0 for failure in failures.values()]
+        pace.after(now, len(again), size, max(waits, default=0.0))
+        if not again:
+            return
+        self.counts.retries += len(again)
+        self.counts.ambiguous += sum(f.kind == "ambiguous" for f in failures.values())
+        if not self._again:
+            self._again_since = now
+        self._again.extend(again)
+        last = [failure for failure in failures.values() if failure.kind != "rejected"][-1]
+        self._last_refusal = f"{last.code}: {last.message}" if last.message else last.code
+        log.debug("write of %d: %d to send again, last %s", size, len(again), last.code)
+        if len(failures) == size:
+            self._give_up(now)
+
+    def _give_up(self, now: float) -> None:
+        if self._failing_since is None:
+            self._failing_since = now
+        if now - self._failing_since >= self._give_up_after:
+            self._fail(
+                Unavailable(
+                    f"destination {self._name} accepted nothing for {self._give_up_after:g} s; "
+                    f"last answer: {self._last_refusal}",
+                    hint="what was not delivered counts as pending; export the source again later",
+                )
+            )
+
+
+def _waiting(parcel: Parcel, index: int) -> Waiting:
+    return Waiting(
+        key=parcel.keys[index],
+        data=parcel.data[index],
+        line=parcel.lines[index],
+        offset=parcel.offsets[index],
+        number=parcel.numbers[index],
+        group=parcel.group,
+    )

@@ -1,0 +1,378 @@
+"""One export: the pipeline from source to checkpoint.
+
+    source -> decode -> select -> map -> encode -> key -> pack -> write -> settle -> checkpoint
+
+The calling thread reads, projects and packs; `Delivery` writes from its own threads. Nothing here
+knows what the destination is or where the state is kept.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from tailrace.compile import Compiled, InvalidUpdate
+from tailrace.deadletters import DeadLetterFile, Letter
+from tailrace.delivery import BUDGET, Delivery, Refused
+from tailrace.destination import Clock, Exporter, Plan
+from tailrace.errors import Interrupted, SourceUnreadable, StateError, TailraceError
+from tailrace.ids import event_id, place_version, profile_key
+from tailrace.ledger import Ledger
+from tailrace.pack import Parcel, full, record_size, too_large
+from tailrace.settle import Track
+from tailrace.sources import Block, LongLine, Source
+
+log = logging.getLogger("tailrace.export")
+
+LETTERS_AT_ONCE = 500
+LETTER_BYTES_AT_ONCE = 2**20
+"""A group closes at this many dead letters, so that they are written and synced together."""
+
+PROGRESS_EVERY = 0.1
+DRAIN = 30.0
+"""Seconds that a stopped run waits for what it has read; the rest is pending."""
+
+PRECEDENCE = (130, 7, 4, 3, 6, 8)
+"""Which error an export ends with when there are several."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Where a running export stands. `bytes_read` and `bytes_total` count stored bytes; the total
+    is None where it cannot be known. `waiting` is the number of seconds until the next write while
+    the destination refuses."""
+
+    ledger: Ledger
+    in_flight: int
+    bytes_read: int
+    bytes_total: int | None
+    waiting: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """All that one export needs. `number_of(source)` gives the source's number within the
+    activation, stored before anything of it is sent."""
+
+    run: int | None
+    activation_id: str
+    compiled: Compiled
+    plan: Plan
+    exporter: Exporter
+    sources: Sequence[Source]
+    number_of: Callable[[Source], int]
+    letters: DeadLetterFile
+    in_flight: int
+    give_up_after: float
+    write_timeout: float
+    clock: Clock = time
+    stop: threading.Event = field(default_factory=threading.Event)
+    on_progress: Callable[[Progress], None] | None = None
+    budget: int = BUDGET
+
+
+def run_export(job: Job) -> Ledger:
+    """Export all sources. Returns the ledger of a run that finished, dead letters or not; otherwise
+    raises the error it ended with, its `ledger` set."""
+    return _Run(job).execute()
+
+
+class _Run:
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._limits = job.plan.limits
+        self._clock = job.clock
+        self._started = job.clock.monotonic()
+        self._tracks: list[Track] = []
+        self._received = self._filtered = self._invalid = 0
+        self._letters: list[Letter] = []
+        self._letter_bytes = 0
+        self._reasons: Counter[str] = Counter()
+        self._parcel: Parcel | None = None
+        self._next_progress = 0.0
+        self._drain_until: float | None = None
+        self._errors: list[TailraceError] = []
+        self._delivery = Delivery(
+            job.exporter,
+            job.plan.limits,
+            name=job.plan.destination,
+            in_flight=job.in_flight,
+            give_up_after=job.give_up_after,
+            write_timeout=job.write_timeout,
+            clock=job.clock,
+            bury=self._bury,
+            budget=job.budget,
+        )
+
+    def execute(self) -> Ledger:
+        try:
+            try:
+                self._read_all()
+                self._delivery.finish(self._waiting)
+            except KeyboardInterrupt:  # once: drain; again: it goes through
+                self._job.stop.set()
+                self._close_parcel()
+                self._delivery.finish(self._waiting)
+            except TailraceError as error:
+                self._errors.append(error)
+                self._delivery.finish(self._waiting)
+        finally:
+            self._delivery.finish(lambda: True)
+            self._close_exporter()
+            self._job.letters.close()
+        return self._conclude()
+
+    # --- reading ------------------------------------------------------------------------------
+
+    def _read_all(self) -> None:
+        for source in self._job.sources:
+            if self._ending():
+                return
+            track = Track(source.name, self._job.number_of(source))
+            self._tracks.append(track)
+            try:
+                self._read(source, track)
+            except SourceUnreadable as error:
+                self._errors.append(error)
+            self._close_parcel()
+
+    def _ending(self) -> bool:
+        return self._job.stop.is_set() or self._delivery.failure is not None
+
+    def _read(self, source: Source, track: Track) -> None:
+        for block in source.blocks():
+            if isinstance(block, LongLine):
+                self._long_line(block, track)
+            elif block.lines:
+                if not self._read_block(block, track):
+                    return
+            else:
+                self._close_parcel()  # nothing has come for a while: send what there is
+            self._tick()
+            if self._ending():
+                return
+
+    def _read_block(self, block: Block, track: Track) -> bool:
+        """Project and pack the lines of a block. False: writing has ended."""
+        project, limits = self._job.compiled.project, self._limits
+        parcel = self._parcel or self._open_parcel(track, block.offset, block.number)
+        end, number = block.offset, block.number
+        filtered = blank = 0
+        alive = True
+        for line in block.lines:
+            offset, end = end, end + len(line) + 1
+            number += 1
+            try:
+                record = project(line)
+            except InvalidUpdate as invalid:
+                if not line.strip():
+                    blank += 1
+                    continue
+                self._invalid_line(invalid.reason, invalid.message, track, line, offset, number - 1)
+                if self._letters_enough():
+                    alive = self._dispatch(parcel, end, number)
+                    parcel = self._open_parcel(track, end, number)
+                    if not alive:
+                        break
+                continue
+            if record is None:
+                filtered += 1
+                continue
+            key, data = record
+            size = record_size(limits, key, data)
+            if too_large(limits, size):
+                message = f"the record is {size:,} bytes; the limit is {limits.record_bytes:,}"
+                self._invalid_line("too-large", message, track, line, offset, number - 1)
+                continue
+            if full(limits, parcel, size):
+                alive = self._dispatch(parcel, offset, number - 1)
+                parcel = self._open_parcel(track, offset, number - 1)
+            parcel.add(key, data, line, offset, number - 1, size)
+            if not alive:
+                break
+        self._received += number - block.number - blank
+        self._filtered += filtered
+        self._end = (end, number)
+        return alive
+
+    def _long_line(self, line: LongLine, track: Track) -> None:
+        if self._parcel is None:
+            self._open_parcel(track, line.offset, line.number)
+        self._received += 1
+        self._end = (line.offset + line.length + 1, line.number + 1)
+        message = f"the line is {line.length:,} bytes long, over the limit"
+        self._invalid_line("line-too-long", message, track, b"", line.offset, line.number, line.length)
+        if self._letters_enough():
+            self._close_parcel()
+
+    def _invalid_line(
+        self,
+        reason: str,
+        message: str,
+        track: Track,
+        line: bytes,
+        offset: int,
+        number: int,
+        length: int | None = None,
+    ) -> None:
+        self._letters.append(
+            self._letter(reason, message, track, line, offset, number, size=length)
+        )
+        self._letter_bytes += len(line)
+
+    def _letter(
+        self,
+        reason: str,
+        message: str,
+        track: Track,
+        line: bytes,
+        offset: int,
+        number: int,
+        code: str | None = None,
+        size: int | None = None,
+    ) -> Letter:
+        version = place_version(track.number, offset)
+        return Letter(
+            reason=reason,
+            message=message,
+            source=track.source,
+            offset=offset,
+            line=number,
+            original=line,
+            event_id=event_id(self._job.activation_id, profile_key(line), version, line),
+            code=code,
+            size=size,
+        )
+
+    def _letters_enough(self) -> bool:
+        return len(self._letters) >= LETTERS_AT_ONCE or self._letter_bytes >= LETTER_BYTES_AT_ONCE
+
+    # --- groups -------------------------------------------------------------------------------
+
+    def _open_parcel(self, track: Track, offset: int, number: int) -> Parcel:
+        self._parcel = Parcel(track.begin(offset, number))
+        self._end = (offset, number)
+        return self._parcel
+
+    def _close_parcel(self) -> None:
+        if self._parcel is not None:
+            self._dispatch(self._parcel, *self._end)
+            self._parcel = None
+
+    def _dispatch(self, parcel: Parcel, offset: int, number: int) -> bool:
+        """Write the letters of the group, then hand over its records."""
+        if self._letters:
+            self._write_letters(self._letters)
+            self._invalid += len(self._letters)
+            self._letters, self._letter_bytes = [], 0
+        return self._delivery.submit(parcel, offset, number, self._waiting)
+
+    def _bury(self, refused: Sequence[Refused]) -> None:
+        """Dead letters of records that the destination refused; called by writing threads."""
+        self._write_letters(
+            [
+                self._letter(
+                    "rejected",
+                    letter.failure.message or letter.failure.code,
+                    letter.record.group.track,
+                    letter.record.line,
+                    letter.record.offset,
+                    letter.record.number,
+                    code=letter.failure.code,
+                )
+                for letter in refused
+            ]
+        )
+
+    def _write_letters(self, letters: Sequence[Letter]) -> None:
+        try:
+            self._job.letters.write(letters, self._clock.time())
+        except OSError as error:
+            raise StateError(
+                f"dead letters cannot be written: {error.strerror}",
+                hint="make room in the home folder, then export the source again",
+            ) from None
+        self._reasons.update(letter.reason for letter in letters)
+
+    # --- time ---------------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        now = self._clock.monotonic()
+        if now < self._next_progress:
+            return
+        self._next_progress = now + PROGRESS_EVERY
+        self._delivery.check()
+        if self._job.on_progress is not None:
+            self._job.on_progress(self._progress())
+
+    def _waiting(self) -> bool:
+        """Runs while the reader waits. True: a stopped run has waited long enough."""
+        self._tick()
+        if not self._job.stop.is_set():
+            return False
+        now = self._clock.monotonic()
+        if self._drain_until is None:
+            self._drain_until = now + DRAIN
+        return now >= self._drain_until
+
+    def _progress(self) -> Progress:
+        sizes = [source.size for source in self._job.sources]
+        return Progress(
+            ledger=self._ledger(),
+            in_flight=self._delivery.writing,
+            bytes_read=sum(source.consumed() for source in self._job.sources),
+            bytes_total=None if None in sizes else sum(size or 0 for size in sizes),
+            waiting=self._delivery.waiting_for,
+        )
+
+    # --- the end ------------------------------------------------------------------------------
+
+    def _ledger(self, warnings: Sequence[str] = ()) -> Ledger:
+        counts = self._delivery.counts
+        unsent = len(self._parcel) if self._parcel is not None else 0
+        return Ledger(
+            run=self._job.run,
+            received=self._received,
+            delivered=counts.delivered,
+            filtered=self._filtered,
+            dead_lettered=self._invalid + counts.rejected,
+            pending=counts.pending + len(self._letters) + unsent,
+            retries=counts.retries,
+            ambiguous_resends=counts.ambiguous,
+            writes=counts.writes,
+            seconds=self._clock.monotonic() - self._started,
+            sources=tuple(track.position for track in self._tracks),
+            warnings=tuple(warnings),
+            reasons=dict(self._reasons),
+        )
+
+    def _close_exporter(self) -> None:
+        if self._delivery.hung:
+            return
+        try:
+            self._job.exporter.close()
+        except Exception as error:
+            log.warning("destination %s: close raised %s", self._job.plan.destination, type(error).__name__)
+
+    def _conclude(self) -> Ledger:
+        errors = [*self._errors]
+        if self._delivery.failure is not None:
+            errors.append(self._delivery.failure)
+        if self._job.stop.is_set():
+            errors.append(Interrupted("the export was stopped", hint="what was not sent is pending"))
+        warnings = []
+        if not errors and self._received:
+            warnings = [f"{name} was never seen" for name in self._job.compiled.unseen()]
+        ledger = self._ledger(warnings)
+        if self._job.on_progress is not None:
+            self._job.on_progress(self._progress())
+        if not errors:
+            return ledger
+        order = {code: place for place, code in enumerate(PRECEDENCE)}
+        error = min(errors, key=lambda e: order.get(e.exit_code, len(order)))
+        error.ledger = ledger
+        raise error
