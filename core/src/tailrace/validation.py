@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from functools import partial
 from types import UnionType
 from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin
 
@@ -114,19 +115,28 @@ def _problems(
 
 def without(message: str, inputs: Iterable[object]) -> str:
     """The message without any part of the inputs that it repeats."""
-    for value in inputs:
-        text = value if isinstance(value, str) else json.dumps(value, default=lambda _: "")
-        if len(text) >= 4:
+    for text in sorted(_texts(inputs), key=len, reverse=True):
+        if len(text) >= 4:  # shorter ones are no secret, and occur in any sentence
             message = message.replace(text, "…")
-        elif text:
-            message = message.replace(repr(text), "'…'")
-        message = _QUOTED.sub(
-            lambda quoted, text=text: (  # type: ignore[misc]
-                "'…'" if (quoted[1] or quoted[2]) in text else quoted[0]
-            ),
-            message,
-        )
+        message = _QUOTED.sub(partial(_hide_quoted, text), message)
     return message
+
+
+def _hide_quoted(text: str, quoted: re.Match[str]) -> str:
+    return "'…'" if (quoted[1] or quoted[2]) in text else quoted[0]
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Every text inside a value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, bytes):
+        yield value.decode(errors="replace")
+    elif isinstance(value, Mapping):
+        yield from _texts([*value.keys(), *value.values()])
+    elif isinstance(value, Iterable):
+        for item in value:
+            yield from _texts(item)
 
 
 def _secret_reference(name: str, value: str, pending: dict[str, str], problems: dict[str, str]) -> object:

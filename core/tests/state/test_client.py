@@ -1,0 +1,106 @@
+"""The client itself: what it costs to import, closing, the catalogue, and what validation gives away."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tailrace
+from core.tests.state.depot import DepotAccount
+from tailrace import NotFound, Tailrace, UnknownDestination, UsageError
+from tailrace.validation import without
+
+HEAVY = (
+    "sqlalchemy",
+    "alembic",
+    "pydantic",
+    "cryptography",
+    "msgspec",
+    "keyring",
+    "psycopg",
+    "tailrace.registry",
+)
+
+
+def test_importing_the_client_costs_nothing() -> None:
+    program = f"""
+import sys
+import tailrace.client
+print([name for name in {HEAVY!r} if name in sys.modules])
+"""
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert result.stdout == "[]\n"
+
+
+def test_an_export_needs_neither_the_orm_nor_alembic(home: Path) -> None:
+    program = """
+import sys
+import tailrace
+for _ in range(2):
+    with tailrace.open(sys.argv[1]) as t:
+        t.activations.list()
+        t.runs.list()
+print([name for name in ("sqlalchemy.orm", "alembic", "keyring") if name in sys.modules])
+"""
+    command = [sys.executable, "-W", "error", "-c", program, str(home)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert (result.stdout, result.stderr) == ("[]\n", "")
+
+
+def test_the_home_is_the_given_one_or_that_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TAILRACE_HOME", str(tmp_path / "environment"))
+
+    assert tailrace.open().home == tmp_path / "environment"
+    assert tailrace.open(tmp_path / "given").home == tmp_path / "given"
+    monkeypatch.delenv("TAILRACE_HOME")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert tailrace.open().home.is_relative_to(tmp_path)
+
+
+def test_a_closed_client_says_so(lite: Tailrace) -> None:
+    lite.accounts.list()
+    lite.close()
+    lite.close()
+
+    with pytest.raises(UsageError, match="closed"):
+        lite.accounts.list()
+
+
+def test_the_catalogue(lite: Tailrace) -> None:
+    assert [record.name for record in lite.destinations.list()] == ["depot", "quay"]
+    assert lite.destinations.get("depot").account is DepotAccount
+    with pytest.raises(UnknownDestination):
+        lite.destinations.get("dpot")
+
+
+def test_the_formats(lite: Tailrace) -> None:
+    assert [contract.name for contract in lite.formats.list()] == ["xdm-json"]
+    assert lite.formats.get("xdm-json").schema["type"] == "object"
+    with pytest.raises(NotFound):
+        lite.formats.get("csv")
+
+
+@pytest.mark.parametrize(
+    ("message", "given", "expected"),
+    [
+        ("'abcd' is no zone", "abcd", "'…' is no zone"),
+        ("zone abcd is unknown", "abcd", "zone … is unknown"),
+        ("'ab' is no zone, use 'eu'", "ab", "'…' is no zone, use 'eu'"),
+        ("rule 'x:abcd': \"abcd\" is odd", "x:abcd:y", "rule '…': '…' is odd"),
+        ("Input should be 'a' or 'b'", "c", "Input should be 'a' or 'b'"),
+        ("1 is less than 10", 1, "1 is less than 10"),
+        ("value secret-in-list is odd", ["secret-in-list"], "value … is odd"),
+        ("value secret-in-map is odd", {"a": {"b": "secret-in-map"}}, "value … is odd"),
+        ("is empty", "", "is empty"),
+    ],
+)
+def test_a_message_gives_no_input_away(message: str, given: object, expected: str) -> None:
+    assert without(message, [given]) == expected
