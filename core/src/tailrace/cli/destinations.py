@@ -30,7 +30,7 @@ def _list(console: Console) -> None:
             rows = [(each.name, each.distribution, each.version, each.state, each.error) for each in found]
             console.print(render.table(("NAME", "DISTRIBUTION", "VERSION", "STATE", ""), rows))
         else:
-            console.note("no destination is installed; install a plugin, such as tailrace-kinesis")
+            console.note("no destination is installed; a plugin brings one, and installing it is enough")
 
 
 def _row(record: PluginRecord) -> tuple[object, ...]:

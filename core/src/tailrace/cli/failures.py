@@ -26,7 +26,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         _never_fail_to_encode(stream)
     console = Console(json=_wants_json(arguments))
-    code = _invoke(arguments, console)
+    try:
+        code = _invoke(arguments, console)
+    except KeyboardInterrupt:  # a second one, while the first was being reported
+        code = Interrupted.exit_code
     with suppress(OSError, ValueError):
         sys.stdout.flush()
     return code

@@ -105,7 +105,10 @@ Command = Callable[..., None]
 
 
 class PlainCommand(TyperCommand):
-    """A command whose help does not name the Python types of its arguments."""
+    """A command whose help writes `NAME`, not `{NAME}` and `NAME <str>`."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        return [piece.replace("{", "").replace("}", "") for piece in super().collect_usage_pieces(ctx)]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         records = [(each, each.get_help_record(ctx)) for each in self.get_params(ctx)]

@@ -1,0 +1,178 @@
+"""docs/cli.md, made from the commands themselves: `python -m core.tests.cli.reference > docs/cli.md`.
+
+A test compares the page with what this prints.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+
+from core.tests.cli.samples import SHAPES
+from tailrace import errors
+from tailrace.cli.app import SECTIONS, app
+
+COMMON = ("--json", "--no-input", "-v", "--verbose", "--help")
+
+HEAD = """\
+# Command line
+
+`tailrace` is a thin layer over the Python API: whatever it does, `tailrace.open()` does too. This page
+is generated from the commands; `tailrace COMMAND --help` says the same.
+
+    tailrace [OPTIONS] COMMAND [ARGS]...
+"""
+
+CONVENTIONS = """\
+## What all commands share
+
+| option | meaning |
+|---|---|
+| `--json` | one JSON object on standard output, errors included; its shapes are below |
+| `--no-input` | never ask; a missing value is a usage error |
+| `-v`, `--verbose` | log ids, sizes, codes and request ids to standard error; never a body or a secret |
+| `--help` | say what the command takes |
+
+They are accepted after any subcommand, and before it. Results go to standard output; errors, warnings,
+logs, questions and progress go to standard error, so that a pipe holds the result and nothing else. The
+first line of an error is `error: MESSAGE`, and a `hint: …` follows where there is something to do. A
+closed pipe (`tailrace preview … | head -1`) ends quietly.
+
+**Settings.** What a destination declares is given with `--set NAME=VALUE`; `tailrace destinations show D`
+lists the names. `NAME=-` reads one line of standard input (hidden, on a terminal), `NAME=@FILE` a file
+without its last line end. A secret is best a reference: `env:VARIABLE`, `file:PATH` or
+`keyring:SERVICE/USER`; a literal one is stored encrypted, and a warning reminds of the shell's history.
+
+**Questions.** On a terminal a missing field is asked for, a secret without echo. Elsewhere, and with
+`--no-input`, the error names every field that is missing.
+
+**Versions.** `--if-version N` refuses a change if the object has moved on since version N was read.
+
+**Progress.** `export` shows what was read and exported, the rate, requests in flight, retries, dead letters
+and, where the size is known, the time left: on a terminal as a display that rewrites itself, elsewhere as a
+line every five seconds, the first after five seconds. `--quiet` shows none. At the end comes the ledger,
+whose numbers add up.
+
+**Ctrl-C and SIGTERM** during an export settle what is in flight and end with 130; a second one ends at once.
+
+**Completion.** `tailrace --install-completion SHELL` installs it, `tailrace --show-completion SHELL` prints
+it, for bash, zsh, fish, powershell and pwsh. Without SHELL the shell that called is looked up. Names of
+accounts, connections, activations, destinations and formats are completed too.
+"""
+
+ENVIRONMENT = """\
+## Environment
+
+| variable | meaning |
+|---|---|
+| `TAILRACE_HOME` | the folder of the database and the dead letters; else the user's data folder |
+| `TAILRACE_DATABASE_URL` | a database elsewhere, such as PostgreSQL |
+| `TAILRACE_SECRET_KEY` | the key that stored secrets are encrypted with, where no keyring or file is wanted |
+| `TAILRACE_LOG` | `debug`, `info` or `warning` (the default); `debug` also says where an unexpected error was |
+| `TAILRACE_PLUGINS` | the only plugins that may load, separated by commas |
+| `TAILRACE_DISABLE_PLUGINS` | plugins that may not load |
+| `NO_COLOR` | no colours |
+"""
+
+EXIT_CODES = (
+    (0, "it did what it was asked"),
+    (1, "an unexpected error; the demo's comparison found a difference"),
+    (
+        2,
+        "the call is wrong: an unknown option, a field that is not valid, a source file that is missing",
+    ),
+    (3, "the configuration is wrong: no such object, disabled, in use, stream missing, key lost"),
+    (4, "the credentials are refused, or may not write"),
+    (5, "the export finished, with dead letters"),
+    (6, "the destination is unavailable after retries; what was not sent is pending"),
+    (7, "a plugin failed to load or broke its contract"),
+    (8, "a source was unreadable part-way; what came before is settled"),
+    (130, "interrupted"),
+)
+
+
+def page() -> str:
+    """The whole page."""
+    parts = [HEAD, CONVENTIONS, _exit_codes(), ENVIRONMENT, "## Commands\n"]
+    root = typer.main.get_command(app)
+    context = root.context_class(root, info_name="tailrace")
+    for title, names in SECTIONS.items():
+        parts.append(f"### {title}\n")
+        for name in names:
+            parts += _commands(root.get_command(context, name), name, context)  # type: ignore[attr-defined]
+    parts.append(_shapes())
+    return "\n".join(parts)
+
+
+def _exit_codes() -> str:
+    lines = ["## Exit codes\n", "| code | meaning | `error.code` in JSON |", "|---|---|---|"]
+    for code, meaning in EXIT_CODES:
+        names = sorted(
+            f"`{kind.code}`" for kind in _tree(errors.TailraceError) if code and kind.exit_code == code
+        )
+        lines.append(f"| {code} | {meaning} | {', '.join(names)} |")
+    lines.append("\nWhere several hold, the first of 130, 4, 3, 6, 8, 5, 0 is given.\n")
+    return "\n".join(lines)
+
+
+def _tree(kind: type[errors.TailraceError]) -> Iterator[type[errors.TailraceError]]:
+    if kind.__module__ == errors.__name__:
+        yield kind
+    for sub in kind.__subclasses__():
+        yield from _tree(sub)
+
+
+def _commands(command: Any, name: str, parent: Any) -> Iterator[str]:
+    """The section of a command, or those of each command of a group."""
+    context = command.context_class(command, info_name=name, parent=parent)
+    below = getattr(command, "commands", None)
+    if not below:
+        yield _section(command, context)
+        return
+    yield f"#### {context.command_path}\n\n{command.help}\n"
+    for each, sub in below.items():
+        yield from _commands(sub, each, context)
+
+
+def _section(command: Any, context: Any) -> str:
+    usage = " ".join(command.collect_usage_pieces(context))
+    lines = [f"##### {context.command_path}\n", f"    {context.command_path} {usage}\n"]
+    lines.append(inspect.cleandoc(command.help or "") + "\n")
+    rows = [_row(each, context) for each in command.get_params(context) if each.opts[0] not in COMMON]
+    if rows:
+        lines += ["| | |", "|---|---|", *rows, ""]
+    return "\n".join(lines)
+
+
+def _row(param: Any, context: Any) -> str:
+    name, help = param.get_help_record(context)
+    if param.param_type_name == "argument":
+        name = name.partition(" <")[0]
+    help = " ".join(help.split())
+    return f"| `{_cell(name)}` | {_cell(help)} |"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _shapes() -> str:
+    lines = [
+        "## JSON\n",
+        "With `--json` a command writes one object. Keys are only ever added. Times are ISO 8601 in UTC,",
+        "sizes are in bytes. A secret is shown as its reference (`env:AWS_SECRET`), one that is stored",
+        "encrypted as `sealed:…`. No personal data is in any of them, except with `preview` and",
+        "`dead-letters show --reveal`.\n",
+    ]
+    for commands, shape in SHAPES:
+        lines += [", ".join(f"`{each}`" for each in commands) + "\n"]
+        lines += ["```json", json.dumps(shape, ensure_ascii=False, indent=2), "```", ""]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(page(), end="")

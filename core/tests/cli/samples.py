@@ -1,0 +1,208 @@
+"""The JSON shapes by example, made with the code that makes them in a command."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from tailrace.cli import shapes
+from tailrace.cli.console import error_shape
+from tailrace.deadletters import DeadLetter
+from tailrace.destination import AuthReport, Check
+from tailrace.errors import InvalidSettings, Unavailable
+from tailrace.ledger import Ledger, SourcePosition
+from tailrace.objects import Account, Activation, Connection, Run, Segment
+from tailrace.registry import PluginRecord
+
+WHEN = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
+STORED: dict[str, Any] = {"version": 1, "created_at": WHEN, "updated_at": WHEN}
+IDS = [f"019c13e5-0000-7000-8000-00000000000{number}" for number in range(3)]
+
+ACCOUNT = Account(
+    id=IDS[0],
+    name="prod",
+    destination="kinesis",
+    settings={"region": "eu-west-1", "access_key_id": "AKIA…", "secret_key": "env:AWS_SECRET"},
+    **STORED,
+)
+CONNECTION = Connection(
+    id=IDS[1],
+    name="leads",
+    account_id=ACCOUNT.id,
+    account=ACCOUNT.name,
+    destination=ACCOUNT.destination,
+    description="Hot leads",
+    settings={"stream": "hot-leads"},
+    **STORED,
+)
+ACTIVATION = Activation(
+    id=IDS[2],
+    name="hot",
+    connection_id=CONNECTION.id,
+    connection=CONNECTION.name,
+    destination=ACCOUNT.destination,
+    segments=(
+        Segment(
+            id="7841ba61-23c1-4bb3-a495-00d695fe1e93",
+            name="High propensity",
+            created_at=1769860800000,
+            updated_at=1769860800000,
+        ),
+    ),
+    attributes=("person.name.firstName",),
+    **STORED,
+)
+REPORT = AuthReport(
+    identity="arn:aws:iam::123456789012:user/tailrace",
+    checks=(Check(name="stream", status="ok", detail="hot-leads is active"),),
+    limits={"record size": "1 MiB"},
+)
+LEDGER = Ledger(
+    run=3,
+    received=5000,
+    delivered=1204,
+    filtered=3790,
+    dead_lettered=6,
+    writes=3,
+    seconds=0.8,
+    sources=(SourcePosition(source="profiles.jsonl", number=1, offset=2_411_003, line=5001),),
+    reasons={"no-key": 6},
+)
+FAILED = Ledger(run=4, received=2000, delivered=1500, pending=500, writes=4, seconds=61.2)
+RUN = Run(
+    id=3,
+    activation_id=ACTIVATION.id,
+    activation=ACTIVATION.name,
+    activation_version=1,
+    status="finished",
+    exit_code=5,
+    error=None,
+    started_at=WHEN,
+    ended_at=WHEN,
+    ledger=LEDGER,
+    sources=tuple(shapes.plain(source) for source in LEDGER.sources),
+)
+LETTER = DeadLetter(
+    id="3-1",
+    run=3,
+    activation="hot",
+    reason="no-key",
+    message="the update has no identity",
+    code=None,
+    source="profiles.jsonl",
+    offset=4810,
+    line=11,
+    size=302,
+    event_id="5d41402abc4b2a76b9719d911017c592",
+    time=WHEN,
+    original=b'{"segmentMembership":{}}',
+)
+PLUGIN = PluginRecord(
+    name="kinesis",
+    group="tailrace.destinations",
+    distribution="tailrace-kinesis",
+    version="0.1.0",
+    value="tailrace_kinesis",
+)
+PREVIEW = {
+    "source": "profiles.jsonl",
+    "offset": 0,
+    "line": 1,
+    "key": "655332b5fa2aea4498bf7a290cff017cb4",
+    "data": shapes.body(b'{"segmentMembership":{},"identityMap":{}}'),
+}
+FIELD = {
+    "name": "secret_key",
+    "title": "Secret key",
+    "description": "The secret that belongs to the access key.",
+    "required": False,
+    "secret": True,
+    "default": None,
+    "choices": [],
+    "also": ["secretKey"],
+}
+STEP = {"fields": [FIELD], "schema": {"type": "object"}}
+DESTINATION = {
+    "name": "kinesis",
+    "title": "Amazon Kinesis",
+    "description": "…",
+    "documentation": "…",
+    "account": STEP,
+    "connection": STEP,
+    "formats": ["xdm-json"],
+    "limits": {"records per request": "500"},
+}
+FORMAT = {"name": "xdm-json", "version": "1", "content_type": "application/json"}
+DOWN = Unavailable("no record was accepted for 60 s", hint="try again later")
+WRONG = InvalidSettings("account 'prod' is not valid: …", fields={"region": "is not a region"})
+REPORTED = shapes.plain(REPORT) | {"ok": REPORT.ok}
+
+SHAPES: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
+    (
+        ("account add", "account show", "account update"),
+        {"account": shapes.stored(ACCOUNT)},
+    ),
+    (("account list",), {"accounts": ["…"]}),
+    (("account rekey",), {"rekeyed": 2}),
+    (("account remove",), {"removed": {"account": "prod"}}),
+    (
+        ("connection add", "connection show", "connection update"),
+        {"connection": shapes.stored(CONNECTION)},
+    ),
+    (("connection list",), {"connections": ["…"]}),
+    (("connection test",), {"report": REPORTED}),
+    (("connection add --test",), {"connection": "…", "report": "…"}),
+    (("connection policy",), {"policy": "…"}),
+    (
+        (
+            "activation add",
+            "activation show",
+            "activation update",
+            "activation enable",
+            "activation disable",
+        ),
+        {"activation": shapes.stored(ACTIVATION)},
+    ),
+    (("activation list",), {"activations": ["…"]}),
+    (("preview",), {"records": [PREVIEW]}),
+    (("export", "any ending, dead letters or not"), {"ledger": shapes.plain(LEDGER)}),
+    (
+        ("export", "ended by an error"),
+        {"ledger": shapes.plain(FAILED), "error": error_shape(DOWN)},
+    ),
+    (("runs show",), {"run": shapes.plain(RUN)}),
+    (("runs list",), {"runs": ["…"]}),
+    (("dead-letters show",), {"dead_letter": shapes.dead_letter(LETTER)}),
+    (
+        ("dead-letters show --reveal",),
+        {"dead_letter": {"id": LETTER.id, "…": "…", "original": shapes.body(LETTER.original)}},
+    ),
+    (("dead-letters list",), {"dead_letters": ["…"]}),
+    (("destinations", "destinations list"), {"destinations": [shapes.plain(PLUGIN)]}),
+    (("destinations show",), {"destination": DESTINATION}),
+    (("formats", "formats list"), {"formats": [FORMAT]}),
+    (
+        ("formats show",),
+        {
+            "format": FORMAT
+            | {
+                "title": "…",
+                "schema": {"type": "object"},
+                "examples": [{"title": "…", "record": "…"}],
+            }
+        },
+    ),
+    (
+        ("demo",),
+        {
+            "destination": "kinesis",
+            "place": "…",
+            "ok": True,
+            "arrived": 1204,
+            "missing": 0,
+            "unexpected": 0,
+            "ledger": "…",
+        },
+    ),
+    (("any error",), {"error": error_shape(WRONG)}),
+)
