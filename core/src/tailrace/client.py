@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -23,9 +24,13 @@ if TYPE_CHECKING:
     from tailrace.accounts import Accounts
     from tailrace.activations import Activations
     from tailrace.connections import Connections
+    from tailrace.deadletters import DeadLetters
     from tailrace.destination import DestinationSpec
+    from tailrace.export import Progress
+    from tailrace.exporting import Preview
     from tailrace.formats import FormatContract
-    from tailrace.planning import Foundation, Prepared
+    from tailrace.ledger import Ledger
+    from tailrace.planning import Foundation
     from tailrace.registry import PluginRecord, Registry
     from tailrace.runs import Runs
 
@@ -97,18 +102,61 @@ class Tailrace:
     def formats(self) -> Formats:
         return Formats()
 
-    def _prepare(
+    @property
+    def dead_letters(self) -> DeadLetters:
+        from tailrace.deadletters import DeadLetters
+
+        return DeadLetters(self.home / "dead-letters")
+
+    def export(
         self,
         activation: str,
+        sources: object,
         *,
-        for_export: bool,
+        on_progress: Callable[[Progress], None] | None = None,
         stop: threading.Event | None = None,
-        write_timeout: float = 60.0,
-    ) -> Prepared:
-        """What a preview or an export of the activation needs; see `Activations.prepare`."""
-        return self.activations.prepare(
-            activation, for_export=for_export, stop=stop, write_timeout=write_timeout
+        in_flight: int | None = None,
+        give_up_after: float = 60.0,
+        max_line_bytes: int = 16 * 2**20,
+    ) -> Ledger:
+        """Send the updates of the sources to the activation's destination.
+
+        `sources` is a path, `-` (standard input), a list of paths, or an iterable of lines (bytes
+        or text) or dictionaries. Files may be gzip or zstd. `on_progress` is called in this thread,
+        about ten times a second. Setting `stop` drains: what was read is sent, then Interrupted is
+        raised. `in_flight` is the number of writes at the same time (the destination's own number
+        unless given); `give_up_after` the seconds without one accepted record after which the run
+        ends; a line over `max_line_bytes` becomes a dead letter.
+
+        Returns the ledger of a run that finished; its `exit_code` is 5 where there are dead letters.
+        Otherwise raises the error the run ended with, whose `ledger` says what was delivered:
+        Misconfigured, AuthenticationFailed, Unavailable, PluginError, SourceUnreadable, Interrupted.
+        Before anything is sent: SourceNotFound, NotFound, ActivationDisabled, ConfigurationError.
+        """
+        from tailrace.exporting import Options, export
+
+        options = Options(
+            on_progress=on_progress,
+            stop=stop or threading.Event(),
+            in_flight=in_flight,
+            give_up_after=give_up_after,
+            max_line_bytes=max_line_bytes,
         )
+        return export(self, activation, sources, options)
+
+    def preview(
+        self,
+        activation: str,
+        sources: object,
+        *,
+        limit: int | None = None,
+        max_line_bytes: int = 16 * 2**20,
+    ) -> Iterator[Preview]:
+        """The records that an export would send, in input order: exact bytes and keys. Sends
+        nothing. Updates that are filtered or invalid are left out."""
+        from tailrace.exporting import preview
+
+        return preview(self, activation, sources, limit, max_line_bytes)
 
     def _source_number(self, activation_id: str, identity: str, path: str) -> int:
         """The stored number of a source; see `tailrace.state.sources`."""

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from tailrace.destination import Batch, BatchResult, Clock, Exporter, Failure, Limits
+from tailrace.destination import Batch, BatchResult, Clock, Exporter, Failure, FailureKind, Limits
 from tailrace.errors import (
     AuthenticationFailed,
     ConfigurationError,
@@ -306,7 +306,7 @@ class Delivery:
         except NotConnected as error:
             failure = Failure("retry", error.code, error.message)
         except Transient as error:
-            kind = "ambiguous" if error.ambiguous else "throttled"
+            kind: FailureKind = "ambiguous" if error.ambiguous else "throttled"
             failure = Failure(kind, error.code, error.message, retry_after=error.retry_after)
         except (AuthenticationFailed, ConfigurationError, PluginError):
             raise

@@ -8,15 +8,23 @@ from typing import Any
 import msgspec
 
 from tailrace.invalid import wrong_type
-from tailrace.raw import ABSENT, NULL, struct
+from tailrace.raw import ABSENT, NULL
 
 Spaces = dict[str, list[Any]]
 """Namespace to entries, each with a raw `id` and a raw `primary`; input order."""
 
-_Plain = msgspec.defstruct("Plain", [("id", msgspec.Raw)], gc=False)
-_Entry = struct("Entry", [("id", "id", msgspec.Raw, ABSENT), ("primary", "primary", msgspec.Raw, ABSENT)])
+
+class _Plain(msgspec.Struct, gc=False):
+    id: msgspec.Raw
+
+
+class _Entry(msgspec.Struct, gc=False):
+    id: msgspec.Raw = ABSENT
+    primary: msgspec.Raw = ABSENT
+
+
 _decode_plain = msgspec.json.Decoder(dict[str, list[_Plain]]).decode
-_decode_careful = msgspec.json.Decoder(dict[str, list[_Entry | None] | None]).decode  # type: ignore[valid-type]
+_decode_careful = msgspec.json.Decoder(dict[str, list[_Entry | None] | None]).decode
 _decode_raw = msgspec.json.Decoder(dict[str, list[msgspec.Raw] | None]).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -52,21 +60,23 @@ class IdentityReader:
             decoded = _decode_careful(identity_map)
         except msgspec.ValidationError as error:
             raise wrong_type("identityMap", error) from None
-        whole = _decode_raw(identity_map) if self._keep else None
+        whole = _decode_raw(identity_map) if self._keep else {}
         spaces: Spaces = {}
         written: dict[str, list[Any]] = {}
         for namespace, entries in decoded.items():
-            usable = [
-                (i, entry)
-                for i, entry in enumerate(entries or ())
-                if entry is not None and entry.id != ABSENT and entry.id != NULL
-            ]
+            usable = {
+                place: entry
+                for place, entry in enumerate(entries or ())
+                if entry is not None and entry.id not in (ABSENT, NULL)
+            }
             if not usable:
                 continue
-            spaces[namespace] = [entry for _, entry in usable]
-            if self._wanted is None or namespace in self._wanted:
-                if whole is not None:
-                    written[namespace] = [whole[namespace][i] for i, _ in usable]
-                else:
-                    written[namespace] = [{"id": entry.id} for _, entry in usable]
+            spaces[namespace] = list(usable.values())
+            if self._wanted is not None and namespace not in self._wanted:
+                continue
+            if self._keep:
+                as_given = whole[namespace] or []
+                written[namespace] = [as_given[place] for place in usable]
+            else:
+                written[namespace] = [{"id": entry.id} for entry in usable.values()]
         return written or ABSENT, spaces

@@ -213,6 +213,9 @@ def test_what_needs_no_plugin_works_without_it(furnished: Tailrace, open_home: O
 
     assert bare.accounts.update("prod", description="kept", new_name="old").description == "kept"
     assert [a.name for a in bare.activations.list()] == ["hot"]
+    assert bare.activations.update("hot", description="kept").description == "kept"
+    assert bare.connections.update("leads", description="kept").description == "kept"
+    assert not bare.activations.disable("hot").enabled
     bare.activations.remove("hot")
     bare.connections.remove("leads")
     bare.accounts.remove("old")

@@ -175,16 +175,16 @@ def test_a_disabled_activation_can_be_previewed_and_not_exported(furnished: Tail
     furnished.activations.disable("hot")
 
     with pytest.raises(ActivationDisabled) as caught:
-        furnished._prepare("hot", for_export=True)
+        furnished.activations.prepare("hot", for_export=True)
     assert "tailrace activation enable hot" in str(caught.value.hint)
-    assert furnished._prepare("hot", for_export=False).activation.name == "hot"
+    assert furnished.activations.prepare("hot", for_export=False).activation.name == "hot"
 
 
 def test_what_an_export_gets(furnished: Tailrace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEPOT_SECRET", "open sesame")
     furnished.connections.update("leads", settings={"partition_key": "attribute:person.id"})
 
-    activation, plan, hooks, context = furnished._prepare("hot", for_export=True, write_timeout=7.0)
+    activation, plan, hooks, context = furnished.activations.prepare("hot", for_export=True, write_timeout=7.0)
 
     assert activation == furnished.activations.get("hot")
     assert (plan.destination, plan.format, plan.key.rule) == ("depot", "xdm-json", "attribute:person.id")

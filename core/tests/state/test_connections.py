@@ -82,7 +82,7 @@ def test_an_update_that_its_activations_do_not_fit_is_refused(furnished: Tailrac
     furnished.activations.disable("hot")
     furnished.connections.update("leads", settings={"stream": "misfit"})
     with pytest.raises(Misconfigured):
-        furnished._prepare("hot", for_export=False)
+        furnished.activations.prepare("hot", for_export=False)
 
 
 def test_a_connection_in_use_names_its_activations(furnished: Tailrace) -> None:

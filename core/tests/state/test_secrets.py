@@ -68,7 +68,7 @@ def reveal(t: Tailrace, reference: str) -> str:
     t.accounts.add("any", destination="depot", settings={"region": "north-1"})
     t.connections.add("any", account="any", settings={"stream": "s"})
     t.activations.add("any", connection="any", segments=["1"])
-    return t._prepare("any", for_export=True).context.secret(Secret(reference))
+    return t.activations.prepare("any", for_export=True).context.secret(Secret(reference))
 
 
 def secret_of(t: Tailrace, account: str) -> str:
@@ -466,7 +466,7 @@ def test_a_stored_secret_appears_nowhere(
     sealed_account(lite)
     lite.connections.add("leads", account="prod", settings={"stream": "s"})
     lite.activations.add("hot", connection="leads", segments=["1"])
-    prepared = lite._prepare("hot", for_export=True)
+    prepared = lite.activations.prepare("hot", for_export=True)
     lite.accounts.rekey()
     key_file.unlink()
     with pytest.raises(KeyLost) as caught:

@@ -1,0 +1,177 @@
+"""From an activation's name to a run: what `Tailrace.export` and `Tailrace.preview` do around the
+pipeline. Sources are checked first, then the run is recorded, then the exporter is made."""
+
+from __future__ import annotations
+
+import os
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tailrace.compile import Compiled, InvalidUpdate, compile_export
+from tailrace.deadletters import DeadLetterFile
+from tailrace.destination import Exporter
+from tailrace.errors import ConfigurationError, Interrupted, TailraceError, UsageError
+from tailrace.export import Job, Progress, run_export
+from tailrace.ledger import Ledger
+from tailrace.sources import LongLine, Source, open_sources
+
+if TYPE_CHECKING:
+    from tailrace.client import Tailrace
+    from tailrace.planning import Prepared
+
+WRITE_TIMEOUT = 60.0
+"""Seconds within which a plugin's write must return; TAILRACE_WRITE_TIMEOUT sets another."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """One record as it would be sent: its partition key, its exact bytes, where it came from."""
+
+    source: str
+    offset: int
+    line: int
+    key: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The settings of one run; see `Tailrace.export`."""
+
+    on_progress: Callable[[Progress], None] | None
+    stop: threading.Event
+    in_flight: int | None
+    give_up_after: float
+    max_line_bytes: int
+
+
+def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
+    """Run one export and record it. Raises what the run ended with, its `ledger` set."""
+    if options.in_flight is not None and options.in_flight < 1:
+        raise UsageError("in_flight must be at least 1")
+    if options.max_line_bytes < 1:
+        raise UsageError("max_line_bytes must be at least 1")
+    sources = open_sources(given, options.max_line_bytes)
+    write_timeout = _write_timeout()
+    prepared = t.activations.prepare(
+        name, for_export=True, stop=options.stop, write_timeout=write_timeout
+    )
+    compiled = _compile(prepared)
+    runs = t.runs
+    run = runs.start(prepared.activation)
+    letters = DeadLetterFile(t.home / "dead-letters", run, name)
+    try:
+        exporter = prepared.hooks.export(prepared.plan, prepared.context)
+        ledger = run_export(
+            Job(
+                run=run,
+                activation_id=prepared.activation.id,
+                compiled=compiled,
+                plan=prepared.plan,
+                exporter=exporter,
+                sources=sources,
+                number_of=_numbering(t, prepared.activation.id),
+                letters=letters,
+                in_flight=options.in_flight or prepared.plan.in_flight,
+                give_up_after=options.give_up_after,
+                write_timeout=write_timeout,
+                clock=prepared.context.clock,
+                stop=options.stop,
+                on_progress=options.on_progress,
+            )
+        )
+    except BaseException as error:
+        known = error if isinstance(error, TailraceError) else None
+        if known is not None and known.ledger is None:
+            known.ledger = Ledger(run=run)
+        ledger = known.ledger if known is not None and known.ledger else Ledger(run=run)
+        runs.finish(
+            run,
+            status="interrupted" if isinstance(error, (Interrupted, KeyboardInterrupt)) else "failed",
+            exit_code=known.exit_code if known is not None else 1,
+            error=known.message if known is not None else type(error).__name__,
+            ledger=ledger,
+            sources=ledger.sources,
+        )
+        raise
+    runs.finish(
+        run,
+        status="finished",
+        exit_code=ledger.exit_code,
+        error=None,
+        ledger=ledger,
+        sources=ledger.sources,
+    )
+    return ledger
+
+
+def preview(
+    t: Tailrace, name: str, given: object, limit: int | None, max_line_bytes: int
+) -> Iterator[Preview]:
+    """Records as they would be sent, in input order; what cannot become one is left out."""
+    sources = open_sources(given, max_line_bytes)
+    project = _compile(t.activations.prepare(name, for_export=False)).project
+    return _previews(sources, project, limit)
+
+
+def _previews(
+    sources: Sequence[Source],
+    project: Callable[[bytes], tuple[str, bytes] | None],
+    limit: int | None,
+) -> Iterator[Preview]:
+    left = limit
+    for source in sources:
+        for block in source.blocks():
+            if isinstance(block, LongLine):
+                continue
+            offset = block.offset
+            for number, line in enumerate(block.lines, block.number):
+                if left == 0:
+                    return
+                try:
+                    record = project(line)
+                except InvalidUpdate:
+                    record = None
+                if record is not None:
+                    key, data = record
+                    yield Preview(source=source.name, offset=offset, line=number, key=key, data=data)
+                    left = None if left is None else left - 1
+                offset += len(line) + 1
+
+
+def _compile(prepared: Prepared) -> Compiled:
+    try:
+        plan = prepared.plan
+        return compile_export(prepared.activation, plan.key, plan.limits.key_bytes)
+    except ValueError as error:
+        raise ConfigurationError(f"activation {prepared.activation.name!r}: {error}") from None
+
+
+
+
+def _numbering(t: Tailrace, activation_id: str) -> Callable[[Source], int]:
+    """A source that cannot be recognised again is a new one each time."""
+
+    def number(source: Source) -> int:
+        identity = source.identity or f"once:{uuid.uuid4()}"
+        path = source.name if source.identity is None else str(Path(source.name).absolute())
+        return t._source_number(activation_id, identity, path)
+
+    return number
+
+
+def _write_timeout() -> float:
+    text = os.environ.get("TAILRACE_WRITE_TIMEOUT", "")
+    if not text:
+        return WRITE_TIMEOUT
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < 86_400:
+        raise UsageError("TAILRACE_WRITE_TIMEOUT is not a number of seconds")
+    return seconds
