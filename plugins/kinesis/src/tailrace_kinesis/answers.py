@@ -30,11 +30,20 @@ _SHARD = re.compile(r"shardId-[0-9]{12}")
 _CALLER = re.compile(r"User: (arn:aws[a-z-]*:(?:iam|sts)::[0-9]{12}:[\w+=,.@/-]{1,200})")
 _NOTHING_FAILED = b'"FailedRecordCount":0'
 _SKEW = 300.0
+_ABOUT_TIME = {
+    "InvalidSignatureException",
+    "SignatureDoesNotMatch",
+    "RequestTimeTooSkewed",
+    "RequestExpired",
+    "ExpiredTokenException",
+    "ExpiredToken",
+}
+"""Codes behind which a wrong clock may be."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One HTTP answer. Names of headers are lower-case."""
+    """One HTTP answer. Headers are looked up by lower-case names."""
 
     status: int
     headers: Mapping[str, str]
@@ -141,9 +150,9 @@ def error_for(
     message = describe(answer, doing)
     hint = (hints or {}).get(code or "") or (rule.hint.format(arn=arn) if rule.hint else None)
     if rule.action in ("authentication", "refresh"):
-        skew = _skew(answer, clock)
+        skew = _skew(answer, clock) if code in _ABOUT_TIME else None
         if skew is not None:
-            hint = f"the clock of this machine is {skew:+.0f} s off the server's; set it"
+            hint = f"the clock of this machine is {skew / 60:+.0f} min off the server's; set it"
         elif caller := _CALLER.search(_error(answer).message or _error(answer).Message):
             message += f" (as {caller[1]})"
         return AuthenticationFailed(message, hint=hint)

@@ -1,7 +1,7 @@
 """Delivering one batch: send, and where the request is refused for what is in it, halve it down to the
 record that is to blame.
 
-One culprit among n records costs at most 2 log2 n + 2 requests.
+One culprit among n records costs at most 2 ceil(log2 n) + 1 requests.
 """
 
 from __future__ import annotations

@@ -77,8 +77,7 @@ class HttpClient:
             attempt.begin()
             try:
                 answer = self._session.send(prepared)
-                fields = {name.lower(): value for name, value in answer.headers.items()}
-                return Answer(answer.status_code, fields, answer.content)
+                return Answer(answer.status_code, answer.headers, answer.content)
             except BotoCoreError as error:
                 if not last and _was_dead(attempt):
                     self._session.close()  # empties the pool, so that the next connection is fresh

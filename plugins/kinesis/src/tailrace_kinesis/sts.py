@@ -66,7 +66,8 @@ class StsClient:
             code = _error_code(answer)
         if answer.status == 200:
             return answer
-        headers = {**answer.headers, "x-amzn-errortype": code or ""}
+        kept = {name: answer.headers.get(name, "") for name in ("date", "x-amzn-requestid", "retry-after")}
+        headers = {**kept, "x-amzn-errortype": code or ""}
         refused = Answer(answer.status, headers, b"")
         raise error_for(refused, doing=doing, arn="", clock=self._clock, hints=_HINTS)
 
