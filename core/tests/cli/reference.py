@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -72,7 +73,7 @@ ENVIRONMENT = """\
 | `TAILRACE_HOME` | the folder of the database and the dead letters; else the user's data folder |
 | `TAILRACE_DATABASE_URL` | a database elsewhere, such as PostgreSQL |
 | `TAILRACE_SECRET_KEY` | the key that stored secrets are encrypted with, where no keyring or file is wanted |
-| `TAILRACE_LOG` | `debug`, `info` or `warning` (the default); `debug` also says where an unexpected error was |
+| `TAILRACE_LOG` | `debug`, `info` or `warning` (the default); `debug` shows where an unexpected error was |
 | `TAILRACE_PLUGINS` | the only plugins that may load, separated by commas |
 | `TAILRACE_DISABLE_PLUGINS` | plugins that may not load |
 | `NO_COLOR` | no colours |
@@ -175,4 +176,4 @@ def _shapes() -> str:
 
 
 if __name__ == "__main__":
-    print(page(), end="")
+    sys.stdout.write(page())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import typer
@@ -9,7 +10,6 @@ import typer
 from tailrace.cli import progress, render, shapes
 from tailrace.cli.console import Console
 from tailrace.cli.options import command, verb
-from tailrace.cli.preview import print_record
 from tailrace.errors import TailraceError
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def _failed(outcome: Outcome) -> DemoFailed:
 def _print(console: Console, outcome: Outcome) -> None:
     console.print(f"\n{render.count(len(outcome.arrived))} records on {outcome.place}, two of them:")
     for key, data in outcome.shown:
-        print_record(console, data, key=key)
+        console.print_bytes(f"# key={json.dumps(key)}\n".encode() + data + b"\n")
     console.print()
     console.print(render.ledger(outcome.ledger))
     if outcome.ok:

@@ -14,7 +14,7 @@ from tailrace.cli.options import ActivationName, Sources, command, verb
 from tailrace.errors import TailraceError
 
 if TYPE_CHECKING:
-    from tailrace.client import Preview
+    from tailrace.exporting import Preview
 
 app = verb()
 
@@ -37,15 +37,12 @@ def preview(
             _as_text(console, records)
 
 
-def print_record(console: Console, data: bytes, *, key: str, where: str = "") -> None:
-    """A line that says where a record is from and which key it has, then its bytes."""
-    head = f"# {where}key={json.dumps(key, ensure_ascii=False)}\n"
-    console.print_bytes(head.encode("utf-8", "backslashreplace") + data + b"\n")
-
-
 def _as_text(console: Console, records: Iterator[Preview]) -> None:
+    """A line that says where a record is from and which key it has, then its bytes."""
     for record in records:
-        print_record(console, record.data, key=record.key, where=f"{record.source}:{record.line} ")
+        key = json.dumps(record.key, ensure_ascii=False)
+        head = f"# {record.source}:{record.line} key={key}\n"
+        console.print_bytes(head.encode("utf-8", "backslashreplace") + record.data + b"\n")
         if console.closed:
             return
 
