@@ -7,7 +7,7 @@ from contextlib import nullcontext
 import pytest
 
 from core.tests.memory import Arrived, Fault, Memory, lose_one, registry_of
-from tailrace import ConfigurationError, demo
+from tailrace import ConfigurationError, demo, sample
 from tailrace.registry import Registry
 
 
@@ -16,6 +16,13 @@ def foreign_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither a home nor a database of the user may be touched."""
     monkeypatch.setenv("TAILRACE_HOME", "/nonexistent/home")
     monkeypatch.setenv("TAILRACE_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+
+
+@pytest.fixture
+def small_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Enough where only the comparison matters."""
+    monkeypatch.setattr(sample, "LINES", 200)
+    monkeypatch.setattr(sample, "PEOPLE", 100)
 
 
 def test_everything_arrives() -> None:
@@ -71,6 +78,7 @@ def add_one(arrived: Arrived) -> Arrived:
     return [*arrived, ("key", b"{}")]
 
 
+@pytest.mark.usefixtures("small_sample")
 @pytest.mark.parametrize(
     ("fault", "missing", "unexpected"),
     [(lose_one, 1, 0), (change_a_byte, 1, 1), (change_a_key, 1, 1), (add_one, 0, 1)],
@@ -81,10 +89,12 @@ def test_a_difference_is_found(fault: Fault, missing: int, unexpected: int) -> N
     assert (len(outcome.missing), len(outcome.unexpected)) == (missing, unexpected)
 
 
+@pytest.mark.usefixtures("small_sample")
 def test_nothing_arrived_is_no_success() -> None:
     assert not demo.run(registry=registry_of(Memory(lambda arrived: []))).ok
 
 
+@pytest.mark.usefixtures("small_sample")
 def test_a_record_kept_twice_is_no_difference() -> None:
     assert demo.run(registry=registry_of(Memory(lambda arrived: arrived * 2))).ok
 
