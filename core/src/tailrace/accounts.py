@@ -126,7 +126,7 @@ class Accounts:
         unset: Iterable[str] = (),
     ) -> dict[str, Any]:
         return read_settings(
-            self._foundation.registry.hooks(destination).spec().account,
+            self._foundation.hooks(destination).spec().account,
             given,
             what=f"account {name!r}",
             seal=self._foundation.vault.seal,

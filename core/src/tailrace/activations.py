@@ -137,9 +137,10 @@ class Activations:
             changes["segments"] = mapping.dump_segments(read)
         if identities is not None:
             changes["identities"] = _as_list(mapping.read_identities(identities))
-        version = self._fit(account, place, new_name or name, format or row["format"])
-        if "format" in changes:
-            changes["format_version"] = version
+        if set(changes) - {"description", "name"}:
+            version = self._fit(account, place, new_name or name, format or row["format"])
+            if format is not None:
+                changes["format_version"] = version
         return self._change(row, changes)
 
     def remove(self, name: str, *, if_version: int | None = None) -> None:
@@ -176,7 +177,7 @@ class Activations:
             raise ActivationDisabled(
                 f"activation {name!r} is disabled", hint=f"tailrace activation enable {name}"
             )
-        hooks = self._foundation.registry.hooks(account["destination"])
+        hooks = self._foundation.hooks(account["destination"])
         info = ActivationInfo(name=name, format=row["format"])
         plan = self._foundation.plan(hooks, account, place, info)
         context = self._foundation.context(stop=stop, write_timeout=write_timeout)
@@ -184,7 +185,7 @@ class Activations:
 
     def _fit(self, account: Row, place: Row, name: str, format: str) -> str:
         """Ask the destination whether all fits; the version of the format."""
-        hooks = self._foundation.registry.hooks(account["destination"])
+        hooks = self._foundation.hooks(account["destination"])
         version = mapping.check_format(format, hooks.spec().formats, account["destination"])
         self._foundation.plan(hooks, account, place, ActivationInfo(name=name, format=format))
         return version

@@ -185,7 +185,7 @@ class Tailrace:
                 from tailrace.state.database import open_database
 
                 database = open_database(self.home, self._database_url)
-                self._opened = Foundation(database, self._registry, Vault(database), self._clock)
+                self._opened = Foundation(database, lambda: self._registry, Vault(database), self._clock)
             return self._opened
 
 

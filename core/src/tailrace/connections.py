@@ -115,7 +115,7 @@ class Connections:
         Raises SecretUnavailable, KeyLost, AuthenticationFailed, Misconfigured or Unavailable.
         """
         row, account = self._rows(name)
-        hooks = self._foundation.registry.hooks(account["destination"])
+        hooks = self._foundation.hooks(account["destination"])
         models = self._foundation.models(hooks, account, row)
         return hooks.auth(*models, self._foundation.context())
 
@@ -125,7 +125,7 @@ class Connections:
         Raises ConfigurationError where the destination has none to give.
         """
         row, account = self._rows(name)
-        hooks = self._foundation.registry.hooks(account["destination"])
+        hooks = self._foundation.hooks(account["destination"])
         policy = hooks.policy(*self._foundation.models(hooks, account, row))
         if policy is None:
             raise ConfigurationError(
@@ -151,7 +151,7 @@ class Connections:
         unset: Iterable[str] = (),
     ) -> dict[str, Any]:
         return read_settings(
-            self._foundation.registry.hooks(destination).spec().connection,
+            self._foundation.hooks(destination).spec().connection,
             given,
             what=f"connection {name!r}",
             seal=self._foundation.vault.seal,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -35,9 +35,14 @@ class Foundation:
     """What the nouns stand on."""
 
     database: Database
-    registry: Registry
+    registry: Callable[[], Registry]
+    """Called when a plugin is needed: looking for what is installed takes a while."""
     vault: Vault
     clock: Clock
+
+    def hooks(self, destination: str) -> DestinationHooksFacade:
+        """Raises UnknownDestination or PluginError."""
+        return self.registry().hooks(destination)
 
     def context(self, *, stop: threading.Event | None = None, write_timeout: float = 60.0) -> HookContext:
         return HookContext(
@@ -63,7 +68,7 @@ class Foundation:
     def check_users(self, connections: list[tuple[Row, Row, list[Row]]]) -> None:
         """Plan every enabled activation under (account, connection, activations), for its errors."""
         for account, connection, activations in connections:
-            hooks = self.registry.hooks(account["destination"])
+            hooks = self.hooks(account["destination"])
             for activation in activations:
                 if activation["enabled"]:
                     info = ActivationInfo(name=activation["name"], format=activation["format"])

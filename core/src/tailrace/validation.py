@@ -44,24 +44,19 @@ def read_settings(
     `what` names the object for messages. Raises InvalidSettings.
     """
     names = _accepted_names(model)
-    typed = {names.get(name, name): value for name, value in given.items()}
     kept = dict(stored or {})
     for name in unset:
         if names.get(name, name) not in kept:
-            raise InvalidSettings(f"{what} has no setting of that name to unset", hint=hint)
+            shown = repr(name) if _FIELD_NAME.fullmatch(name) else "of that name"
+            raise InvalidSettings(f"{what} has no setting {shown} to unset", hint=hint)
         del kept[names.get(name, name)]
+    typed = {names.get(name, name): value for name, value in given.items()}
     pending: dict[str, str] = {}
     problems: dict[str, str] = {}
-    prepared = dict(typed)
     for name, value in typed.items():
-        field = model.model_fields.get(name)
-        if field is None or not isinstance(value, str):
-            continue
-        if _is_secret(field):
-            prepared[name] = _secret_reference(name, value, pending, problems)
-        else:
-            prepared[name] = _from_text(field, value)
-    valid, found = _validate(model, {**kept, **prepared})
+        if name in model.model_fields:
+            typed[name] = _read_value(name, model.model_fields[name], value, pending, problems)
+    valid, found = _validate(model, {**kept, **typed})
     problems = {**found, **problems}
     if problems or valid is None:
         raise _invalid(what, problems, hint)
@@ -139,6 +134,19 @@ def _texts(value: object) -> Iterator[str]:
             yield from _texts(item)
 
 
+def _read_value(
+    name: str, field: FieldInfo, value: object, pending: dict[str, str], problems: dict[str, str]
+) -> object:
+    """What the model gets for a value; literal secrets go to `pending`, complaints to `problems`."""
+    from tailrace.settings import Secret, is_secret
+
+    if isinstance(value, Secret) and is_reference(value.reference):
+        value = value.reference
+    if not isinstance(value, str):
+        return value
+    return _secret_reference(name, value, pending, problems) if is_secret(field) else _from_text(field, value)
+
+
 def _secret_reference(name: str, value: str, pending: dict[str, str], problems: dict[str, str]) -> object:
     if is_reference(value):
         problem = reference_problem(value)
@@ -176,12 +184,6 @@ def _from_text(field: FieldInfo, text: str) -> object:
     if several:
         return [part.strip() for part in text.split(",") if part.strip()]
     return text
-
-
-def _is_secret(field: FieldInfo) -> bool:
-    from tailrace.settings import is_secret
-
-    return is_secret(field)
 
 
 def _accepted_names(model: type[BaseModel]) -> dict[str, str]:

@@ -184,7 +184,9 @@ def test_what_an_export_gets(furnished: Tailrace, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("DEPOT_SECRET", "open sesame")
     furnished.connections.update("leads", settings={"partition_key": "attribute:person.id"})
 
-    activation, plan, hooks, context = furnished.activations.prepare("hot", for_export=True, write_timeout=7.0)
+    activation, plan, hooks, context = furnished.activations.prepare(
+        "hot", for_export=True, write_timeout=7.0
+    )
 
     assert activation == furnished.activations.get("hot")
     assert (plan.destination, plan.format, plan.key.rule) == ("depot", "xdm-json", "attribute:person.id")

@@ -36,7 +36,7 @@ print([name for name in {HEAVY!r} if name in sys.modules])
     assert result.stdout == "[]\n"
 
 
-def test_an_export_needs_neither_the_orm_nor_alembic(home: Path) -> None:
+def test_reading_the_state_needs_neither_orm_nor_alembic_nor_plugins(home: Path) -> None:
     program = """
 import sys
 import tailrace
@@ -44,7 +44,8 @@ for _ in range(2):
     with tailrace.open(sys.argv[1]) as t:
         t.activations.list()
         t.runs.list()
-print([name for name in ("sqlalchemy.orm", "alembic", "keyring") if name in sys.modules])
+names = ("sqlalchemy.orm", "alembic", "keyring", "tailrace.registry", "pydantic")
+print([name for name in names if name in sys.modules])
 """
     command = [sys.executable, "-W", "error", "-c", program, str(home)]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
