@@ -23,7 +23,7 @@ seeds = st.integers(min_value=0, max_value=2**64 - 1)
 quick = settings(
     max_examples=350, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
 )
-thorough = settings(quick, max_examples=20_000, derandomize=False)
+thorough = settings(quick, max_examples=5_000, derandomize=False)
 
 
 def compile_case(case: Case) -> Project:

@@ -6,6 +6,7 @@ moto loses acknowledged records when several requests write at once, so the demo
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +28,9 @@ def demo_place() -> Iterator[DemoPlace]:
     level = requests.level
     requests.setLevel(logging.ERROR)  # it logs every request
     server.start()
+    environment = dict(os.environ)
     try:
+        _forget_the_cloud()
         host, port = server.get_host_and_port()
         endpoint = f"http://{host}:{port}"
         client = _client(endpoint)
@@ -52,6 +55,18 @@ def demo_place() -> Iterator[DemoPlace]:
     finally:
         server.stop()
         requests.setLevel(level)
+        for name in os.environ.keys() - environment.keys():
+            del os.environ[name]
+        os.environ.update(environment)
+
+
+def _forget_the_cloud() -> None:
+    """Nothing that the user has set up for AWS, and no proxy, may lead away from this machine."""
+    for name in list(os.environ):
+        if name.startswith("AWS_") or name.lower() in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+            del os.environ[name]
+    os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
+    os.environ["no_proxy"] = "127.0.0.1"
 
 
 def _server() -> Any:
@@ -66,7 +81,6 @@ def _server() -> Any:
 
 
 def _client(endpoint: str) -> Any:
-    from botocore.config import Config
     from botocore.session import Session
 
     return Session().create_client(
@@ -75,8 +89,6 @@ def _client(endpoint: str) -> Any:
         endpoint_url=endpoint,
         aws_access_key_id="demo",
         aws_secret_access_key="demo",
-        # A proxy of the environment leads away from this machine.
-        config=Config(proxies={}),
     )
 
 
