@@ -33,7 +33,7 @@ class Account(Settings):
 
 class Connection(Settings):
     path: Annotated[str, Field(title="Path", description="The file.")]
-    mode: Literal["ok", "rejects", "denied", "gone", "down", "defect"] = "ok"
+    mode: Literal["ok", "rejects", "denied", "gone", "down", "defect", "hangs"] = "ok"
 
 
 class Box:
@@ -47,6 +47,10 @@ class Box:
             raise Misconfigured("there is no box", hint="make one")
         if self.mode == "down":
             raise NotConnected("nobody answers")
+        if self.mode == "hangs":
+            with self.path.open("ab") as file:
+                file.write(b"writing\\n")
+            threading.Event().wait()
         if self.mode == "defect":
             raise RuntimeError("canary-7f")
         refused = {0: Failure("rejected", "TooOdd", "it is odd")} if self.mode == "rejects" else {}

@@ -148,3 +148,34 @@ def test_a_line_of_a_secret_is_asked_for_hidden(opened: list[Terminal], run: Run
     terminal.type("canary-secret\n")
     code, rest = terminal.end()
     assert (code, rest.strip()) == (0, "account prod is at version 2")
+
+
+@pytest.mark.usefixtures("activation")
+@pytest.mark.parametrize("columns", [40, 140])
+def test_the_progress_display_and_its_end(
+    opened: list[Terminal], run: Run, profiles: Path, columns: int
+) -> None:
+    assert run("connection", "update", "leads", "--set", "mode=hangs").code == 0
+    terminal = Terminal("export", "hot", profiles, columns=columns)
+    opened.append(terminal)
+    terminal.read_until("\x1b[?25l")  # the cursor is hidden
+    shown = terminal.read_until("dead letters")
+    for label in ("hot", "read", "exported", "rate", "in flight", "retries"):
+        assert label in shown
+    terminal.process.send_signal(signal.SIGINT)
+    terminal.read_until("hot (stopping)")
+    terminal.process.send_signal(signal.SIGINT)
+    code, rest = terminal.end()
+    assert code == 130
+    assert rest.endswith("\x1b[?25h\r\n")
+
+
+@pytest.mark.usefixtures("activation")
+def test_nothing_of_the_display_stays(opened: list[Terminal], profiles: Path) -> None:
+    terminal = Terminal("export", "hot", profiles)
+    opened.append(terminal)
+    terminal.read_until("\x1b[?25h")  # the cursor is back
+    code, rest = terminal.end()
+    assert code == 5
+    assert "=  4 delivered" in rest
+    assert "in flight" not in rest

@@ -39,6 +39,9 @@ class Meter:
     clock: Clock = time.monotonic
     _samples: deque[tuple[float, int, int]] = field(default_factory=deque)
 
+    def __post_init__(self) -> None:
+        self._samples.append((self.clock(), 0, 0))
+
     def add(self, progress: Progress) -> None:
         now = self.clock()
         self._samples.append((now, progress.ledger.received, progress.bytes_read))
@@ -58,8 +61,6 @@ class Meter:
         return max(0.0, (total - self._samples[-1][2]) / speed)
 
     def _per_second(self, column: int) -> float:
-        if not self._samples:
-            return 0.0
         first, last = self._samples[0], self._samples[-1]
         seconds = last[0] - first[0]
         return (last[column] - first[column]) / seconds if seconds > 0 else 0.0

@@ -1,0 +1,228 @@
+"""`export`, `preview`, `runs`, `dead-letters`: the main job, every ending of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from core.tests.cli.kit import SEGMENT, Ended, Run, update
+
+SCRIPT = """
+import json, sys
+from tailrace.cli import main
+code = main(sys.argv[1:])
+print(json.dumps([code, sorted(sys.modules)]), file=sys.stderr)
+"""
+
+
+def mode(run: Run, value: str) -> None:
+    assert run("connection", "update", "leads", "--set", f"mode={value}").code == 0
+
+
+def test_export_delivers_and_shows_a_ledger_that_adds_up(
+    run: Run, activation: None, profiles: Path, box: Path
+) -> None:
+    ended = run("export", "hot", profiles)
+    assert ended.code == 5
+    lines = ended.out.splitlines()
+    assert lines[:6] == [
+        "run 1",
+        "  11 received",
+        "=  4 delivered",
+        "+  6 filtered",
+        "+  1 dead-lettered",
+        "+  0 pending",
+    ]
+    assert f"{profiles}: settled before line 12, byte {profiles.stat().st_size:,}" in lines
+    assert ended.first == "warning: 1 dead letter; see: tailrace dead-letters list --run 1"
+    records = sorted(line.split(b"\t") for line in box.read_bytes().splitlines())
+    assert [key for key, _ in records] == [b"id-0", b"id-1", b"id-2", b"id-3"]
+    assert records[0][1].startswith(b'{"person":{"name":{"firstName":"canary-0"}},"segmentMembership":')
+
+
+def test_export_as_json(run: Run, activation: None, profiles: Path) -> None:
+    ended = run("export", "hot", profiles, "--json")
+    ledger = ended.json["ledger"]
+    assert (ended.code, set(ended.json)) == (5, {"ledger"})
+    assert (ledger["run"], ledger["received"], ledger["delivered"]) == (1, 11, 4)
+    assert ledger["sources"][0]["line"] == 12
+    assert "canary" not in ended.out + ended.err
+
+
+def test_standard_input_and_several_files(run: Run, activation: None, profiles: Path, box: Path) -> None:
+    ended = run("export", "hot", "-", profiles, "--json", stdin=update(100))
+    assert ended.json["ledger"]["delivered"] == 5
+    assert b"id-100\t" in box.read_bytes()
+
+
+def test_the_options_reach_the_engine(run: Run, activation: None, profiles: Path) -> None:
+    ended = run("export", "hot", profiles, "--json", "--max-line-bytes", "10", "--in-flight", "1",
+                "--give-up-after", "1.5", "--quiet")  # fmt: skip
+    assert ended.json["ledger"]["reasons"] == {"line-too-long": 10, "not-an-object": 1}
+    for option in ("--in-flight", "--max-line-bytes"):
+        assert run("export", "hot", profiles, option, "0").code == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "code", "first"),
+    [
+        ("denied", 4, "error: the key does not open the box"),
+        ("gone", 3, "error: there is no box"),
+        ("down", 6, "error: "),
+        ("defect", 7, "error: "),
+    ],
+)
+def test_a_run_that_fails_shows_its_error_and_its_ledger(
+    run: Run, activation: None, profiles: Path, value: str, code: int, first: str
+) -> None:
+    mode(run, value)
+    ended = run("export", "hot", profiles, "--give-up-after", "0")
+    assert ended.code == code
+    assert ended.first.startswith(first)
+    assert "=  0 delivered" in ended.out
+    assert "canary" not in ended.out + ended.err
+    both = run("export", "hot", profiles, "--give-up-after", "0", "--json")
+    assert both.json["error"]["exit_code"] == code
+    assert both.json["ledger"]["pending"] == 4
+    assert run("runs", "list", "--json").json["runs"][0]["exit_code"] == code
+
+
+def test_before_anything_is_sent(
+    run: Run, activation: None, profiles: Path, tmp_path: Path, box: Path
+) -> None:
+    missing = run("export", "hot", profiles, tmp_path / "missing.jsonl")
+    assert missing.code == 2
+    assert "missing.jsonl" in missing.first
+    assert run("export", "hot", tmp_path).code == 2
+    assert run("export", "cold", profiles, "--json").json["error"]["code"] == "not-found"
+    assert run("activation", "disable", "hot").code == 0
+    assert run("export", "hot", profiles).code == 3
+    assert not box.exists()
+
+
+def test_an_empty_file_and_a_segment_never_seen(run: Run, activation: None, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.jsonl"
+    empty.touch()
+    ended = run("export", "hot", empty)
+    assert ended.code == 0
+    assert "  0 received\n" in ended.out
+    empty.write_text(update(1, segment="other"))
+    ended = run("export", "hot", empty)
+    assert ended.code == 0
+    assert ended.first.startswith("warning: ")
+    assert SEGMENT in ended.first
+
+
+def test_preview_shows_keys_and_exact_bytes(run: Run, activation: None, profiles: Path, box: Path) -> None:
+    ended = run("preview", "hot", profiles, "--limit", "2")
+    assert (ended.code, ended.err) == (0, "")
+    lines = ended.out.splitlines()
+    assert [lines[0], lines[2]] == [f'# {profiles}:1 key="id-0"', f'# {profiles}:2 key="id-1"']
+    assert len(lines) == 4
+    assert not box.exists()
+    run("export", "hot", profiles)
+    assert set(lines[1::2]) <= {line.partition("\t")[2] for line in box.read_text().splitlines()}
+
+
+def test_preview_as_json(run: Run, activation: None, profiles: Path) -> None:
+    records = run("preview", "hot", profiles, "--json").json["records"]
+    assert [(each["line"], each["key"]) for each in records] == [(n + 1, f"id-{n}") for n in range(4)]
+    assert json.loads(records[0]["data"]["text"])["person"] == {"name": {"firstName": "canary-0"}}
+    failed = run("preview", "cold", profiles, "--json")
+    assert failed.code == 3
+    assert failed.json["error"]["code"] == "not-found"
+
+
+def test_preview_of_more_than_the_pipe_takes_ends_quietly(activation: None, tmp_path: Path) -> None:
+    source = tmp_path / "many.jsonl"
+    source.write_text("".join(update(n) for n in range(20_000)))
+    command = Path(sys.executable).with_name("tailrace")
+    for form in ([], ["--json"]):
+        process = subprocess.Popen(
+            [command, "preview", "hot", source, "--limit", "0", *form],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        process.stderr.close()
+        assert process.wait(60) == 0
+
+
+def test_runs(run: Run, activation: None, profiles: Path) -> None:
+    assert run("runs", "list").out == ""
+    run("export", "hot", profiles)
+    run("export", "hot", profiles, "--max-line-bytes", "10")
+    head, second, first = run("runs", "list").out.splitlines()
+    assert head.split() == [
+        "RUN",
+        "ACTIVATION",
+        "STATUS",
+        "EXIT",
+        "STARTED",
+        "RECEIVED",
+        "DELIVERED",
+        "DEAD",
+        "PENDING",
+    ]
+    assert first.split()[:4] == ["1", "hot", "finished", "5"]
+    assert second.split()[-4:] == ["11", "0", "11", "0"]
+    shown = run("runs", "show", "1").out
+    assert "activation  hot (version 1)" in shown
+    assert "=  4 delivered" in shown
+    value = run("runs", "show", "1", "--json").json["run"]
+    assert (value["id"], value["status"], value["ledger"]["delivered"]) == (1, "finished", 4)
+    assert [each["id"] for each in run("runs", "list", "--json").json["runs"]] == [2, 1]
+    assert run("runs", "show", "9").code == 3
+    assert run("runs", "show", "x").code == 2
+
+
+def test_dead_letters_hide_the_original_unless_it_is_asked_for(
+    run: Run, activation: None, profiles: Path
+) -> None:
+    mode(run, "rejects")
+    run("export", "hot", profiles)
+    letters = run("dead-letters", "list", "--json").json["dead_letters"]
+    reasons = {each["reason"]: each for each in letters}
+    assert set(reasons) == {"rejected", "not-an-object"}
+    rejected = reasons["rejected"]
+    assert (rejected["message"], rejected["code"]) == ("it is odd", "TooOdd")
+    text = run("dead-letters", "list", "--run", "1", "--activation", "hot")
+    assert len(text.out.splitlines()) == len(letters) + 1
+    hidden = run("dead-letters", "show", rejected["id"])
+    hidden_json = run("dead-letters", "show", rejected["id"], "--json")
+    for ended in (text, hidden, hidden_json):
+        assert "canary" not in ended.out
+    revealed = run("dead-letters", "show", rejected["id"], "--reveal")
+    assert revealed.out.endswith(update(rejected["line"] - 1))
+    value = run("dead-letters", "show", rejected["id"], "--reveal", "--json").json["dead_letter"]
+    assert value["original"] == {"encoding": "utf-8", "text": update(rejected["line"] - 1).rstrip("\n")}
+    assert run("dead-letters", "list", "--run", "2", "--json").json == {"dead_letters": []}
+    assert run("dead-letters", "list", "--run", "2") == Ended(0, "", "no dead letters\n")
+    assert run("dead-letters", "show", "1-99").code == 3
+
+
+def test_bytes_that_are_no_text_are_revealed_as_they_are(run: Run, activation: None, tmp_path: Path) -> None:
+    source = tmp_path / "bad.jsonl"
+    source.write_bytes(b'{"a":"\xff"}\n')
+    run("export", "hot", source)
+    [letter] = run("dead-letters", "list", "--json").json["dead_letters"]
+    value = run("dead-letters", "show", letter["id"], "--reveal", "--json").json["dead_letter"]
+    assert value["original"] == {"encoding": "base64", "text": "eyJhIjoi/yJ9"}
+
+
+def test_export_imports_no_orm_no_migrations_and_no_second_sdk(activation: None, profiles: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", SCRIPT, "export", "hot", profiles],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    code, modules = json.loads(ended.stderr.splitlines()[-1])
+    assert code == 5
+    assert {"alembic", "sqlalchemy.orm", "boto3", "rich", "http.server"} & set(modules) == set()
