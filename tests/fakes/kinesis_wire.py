@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 from tests.fakes.kinesis_model import (
     AwsError,
@@ -77,7 +77,7 @@ class Signed:
         headers = "".join(
             f"{name}:{' '.join(handler.headers.get(name, '').split())}\n" for name in self.names
         )
-        path = handler.path.partition("?")[0]
+        path = urlsplit(handler.path).path or "/"  # a proxy gets a whole URL
         canonical = "\n".join(
             ["POST", path, "", headers, ";".join(self.names), hashlib.sha256(body).hexdigest()]
         )

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tailrace import ActivationInfo, Batch, BatchResult, Exporter, HookContext, Plan, Secret
+from tailrace import ActivationInfo, Batch, BatchResult, Exporter, HookContext, Plan, Secret, Transient
 from tailrace_kinesis import destination
-
 from tests.fakes.kinesis_server import KinesisServer
 
 KEY, SECRET, TOKEN = "AKIDEXAMPLE", "canary-secret-8d1f", "canary-token-55aa"
@@ -68,6 +67,15 @@ def batch(size: int, *, large: dict[int, int] | None = None, keys: dict[int, str
 
 def delivered(result: BatchResult) -> set[int]:
     return set(range(result.size)) - set(result.failures)
+
+
+def all_ambiguous(exporter: Exporter, written: Batch) -> bool:
+    """Write; whether every record may or may not have been accepted, said in one way or the other."""
+    try:
+        result = exporter.write(written)
+    except Transient as error:
+        return error.ambiguous
+    return [failure.kind for failure in result.failures.values()] == ["ambiguous"] * len(written)
 
 
 def numbers(server: KinesisServer, stream: str = "hot-leads") -> list[int]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import socket
 
 import pytest
-from tailrace import Misconfigured
-from tailrace_kinesis.addresses import check_endpoint, check_peer, check_proxy, check_resolved
 
 from plugins.kinesis.tests.kit import batch, exporting
+from tailrace import Misconfigured
+from tailrace_kinesis.addresses import check_endpoint, check_peer, check_proxy, check_resolved
 from tests.fakes.kinesis_server import KinesisServer
 
 GOOD = [

@@ -7,10 +7,10 @@ import math
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tailrace import Batch, Misconfigured
-from tailrace_kinesis.sizes import Sizes
 
 from plugins.kinesis.tests.kit import KEY, SECRET, batch, delivered, exporting, numbers
+from tailrace import Batch, Misconfigured
+from tailrace_kinesis.sizes import Sizes
 from tests.fakes.kinesis_server import (
     FailRecords,
     Fault,

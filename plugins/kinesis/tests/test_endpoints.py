@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tailrace import Misconfigured
 from tailrace_kinesis.endpoints import endpoint_of, is_aws, partition_of, region_of
 from tailrace_kinesis.policy import write_policy

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 
 import pytest
-from tailrace import AuthenticationFailed, Batch, Misconfigured, TailraceError, Transient
-from tailrace_kinesis.errors import RECORD_RULES, REQUEST_RULES, request_rule
 
 from plugins.kinesis.tests.kit import batch, exporting, numbers
+from tailrace import AuthenticationFailed, Batch, Misconfigured, TailraceError, Transient
+from tailrace_kinesis.errors import RECORD_RULES, REQUEST_RULES, request_rule
 from tests.fakes.kinesis_server import FailRecords, KinesisServer, Raw, Refuse
 
 REQUESTS: list[tuple[int, str, str]] = [
@@ -156,7 +156,7 @@ def test_the_hints_say_what_to_grant(server: KinesisServer) -> None:
 
 
 def test_a_denied_caller_is_named(server: KinesisServer) -> None:
-    message = "User: arn:aws:iam::123456789012:user/writer is not authorized to perform: kinesis:PutRecords on resource: x"
+    message = "User: arn:aws:iam::123456789012:user/writer is not authorized to perform: kinesis:PutRecords"
     server.script("PutRecords", Refuse("AccessDeniedException", message))
     with exporting(server) as exporter, pytest.raises(AuthenticationFailed, match="user/writer"):
         exporter.write(batch(1))

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+
+from plugins.kinesis.tests.kit import KEY, plan
 from tailrace import ActivationInfo
 from tailrace_kinesis import destination
 from tailrace_kinesis.streams import Stream
-
-from plugins.kinesis.tests.kit import KEY, plan
 
 ARN = "arn:aws:kinesis:eu-west-1:123456789012:stream/hot-leads"
 SPEC = destination.account()

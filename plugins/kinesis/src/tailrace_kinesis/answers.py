@@ -24,7 +24,7 @@ from tailrace import (
 )
 from tailrace_kinesis.errors import NOT_KINESIS, UNREADABLE, record_rule, request_rule
 
-_CODE = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,99}")
+_CODE = re.compile(r"[A-Z][A-Za-z0-9.]{1,79}")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9-]{1,80}")
 _SHARD = re.compile(r"shardId-[0-9]{12}")
 _CALLER = re.compile(r"User: (arn:aws[a-z-]*:(?:iam|sts)::[0-9]{12}:[\w+=,.@/-]{1,200})")

@@ -127,6 +127,8 @@ def _before_request(error: BotoCoreError, where: str, attempt: Attempt) -> Tailr
             f"{where}: the certificate is not trusted ({cause.verify_message})",
             hint="give the certificates of your own authority as ca_bundle",
         )
+    if "doesn't match" in _text(error):
+        return Misconfigured(f"{where}: the certificate is not for this host", hint="check the endpoint URL")
     if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError):
         reason = cause.reason or "handshake failed"
         return Misconfigured(f"{where}: TLS failed ({reason})", hint="check the endpoint URL and its port")
