@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -53,10 +53,16 @@ def test_help_of_a_command_imports_nothing_heavy(name: str) -> None:
 
 
 def test_help_takes_less_than_300_ms(installed: Run) -> None:
+    """Of processor time: what else runs on the machine does not count."""
+
+    def spent() -> float:
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime + usage.ru_stime
+
     def once() -> float:
-        start = time.perf_counter()
+        before = spent()
         assert installed("--help").code == 0
-        return time.perf_counter() - start
+        return spent() - before
 
     assert min(once() for _ in range(5)) < 0.3
 

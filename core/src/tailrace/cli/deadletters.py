@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 app = noun("dead-letters", "Updates that could not be delivered, and why.")
 
-HEAD = ("ID", "ACTIVATION", "REASON", "SOURCE", "LINE", "SIZE", "MESSAGE")
+HEAD = ("ID", "ACTIVATION", "REASON", "LINE", "SIZE", "SOURCE", "MESSAGE")
 
 
 @command(app, "list")
@@ -83,8 +83,8 @@ def _row(letter: DeadLetter) -> list[object]:
         letter.id,
         letter.activation,
         letter.reason,
-        letter.source,
         letter.line,
         render.size(letter.size),
+        letter.source,
         letter.message,
     ]

@@ -83,7 +83,13 @@ def export(
 
 
 def _show(console: Console, ledger: Ledger, error: TailraceError | None) -> None:
-    """The error first, then what to look at, on standard error; the ledger on standard output."""
+    """The ledger on standard output; then, on standard error, the error and what to look at."""
+    if console.json:
+        console.result({"ledger": shapes.plain(ledger)}, error)
+    else:
+        if ledger.run is not None:
+            console.print(f"run {ledger.run}")
+        console.print(render.ledger(ledger))
     if error is not None:
         console.error(error)
     if ledger.dead_lettered:
@@ -94,9 +100,3 @@ def _show(console: Console, ledger: Ledger, error: TailraceError | None) -> None
         )
     for warning in ledger.warnings:
         console.warn(warning)
-    if console.json:
-        console.result({"ledger": shapes.plain(ledger)}, error)
-    else:
-        if ledger.run is not None:
-            console.print(f"run {ledger.run}")
-        console.print(render.ledger(ledger))

@@ -36,6 +36,8 @@ def one(console: Console, key: str, value: Any) -> None:
         console.result({key: shape})
         return
     settings = shape.pop("settings", None)
+    if "identities" in shape and shape["identities"] is None:
+        shape["identities"] = "all"
     console.print(render.pairs([(_title(name), _shown(each)) for name, each in shape.items()]))
     if settings:
         console.print("settings")

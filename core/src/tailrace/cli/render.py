@@ -64,6 +64,11 @@ def moment(value: datetime | None) -> str:
     return "" if value is None else timestamp(value).replace("T", " ").replace("Z", " UTC")
 
 
+def minute(value: datetime) -> str:
+    """A time in UTC, for a column that says so."""
+    return timestamp(value)[:16].replace("T", " ")
+
+
 def duration(seconds: float) -> str:
     """`0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`."""
     if seconds < 10:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 app = noun("runs", "Finished and running exports, with their ledgers.")
 
-HEAD = ("RUN", "ACTIVATION", "STATUS", "EXIT", "STARTED", "RECEIVED", "DELIVERED", "DEAD", "PENDING")
-NUMBERS = ("RUN", "EXIT", "RECEIVED", "DELIVERED", "DEAD", "PENDING")
+NUMBERS = ("RECEIVED", "DELIVERED", "DEAD", "PENDING")
+HEAD = ("RUN", "STARTED (UTC)", "STATUS", *NUMBERS, "ACTIVATION")
 
 
 @command(app, "list")
@@ -27,7 +27,7 @@ def list_(console: Console) -> None:
         if console.json:
             console.result({"runs": [shapes.plain(run) for run in found]})
         elif found:
-            console.print(render.table(HEAD, map(_row, found), right=NUMBERS))
+            console.print(render.table(HEAD, map(_row, found), right=("RUN", *NUMBERS)))
         else:
             console.note("no runs; start one with: tailrace export ACTIVATION SOURCE")
 
@@ -62,9 +62,8 @@ def _row(run: Run) -> list[object]:
     numbers = (ledger.received, ledger.delivered, ledger.dead_lettered, ledger.pending)
     return [
         run.id,
-        run.activation,
+        render.minute(run.started_at),
         run.status,
-        run.exit_code,
-        render.moment(run.started_at),
         *map(render.count, numbers),
+        run.activation,
     ]
