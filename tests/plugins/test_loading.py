@@ -18,6 +18,18 @@ def test_listing_shows_them_all_and_loads_none(tailrace: Command) -> None:
     assert states == dict.fromkeys(available, "available") | {"twin": "duplicate"}
 
 
+def test_listing_imports_no_plugin(tailrace: Command) -> None:
+    answer = tailrace.python(
+        "import sys\n"
+        "from tailrace.cli.failures import run\n"
+        "assert run(['destinations', '--json']) == 0\n"
+        "loaded = [name for name in sys.modules if name.startswith('tailrace_')]\n"
+        "print(loaded, file=sys.stderr)\n"
+    )
+    assert "tailrace-kinesis" in answer.out
+    assert answer.err == "[]\n"
+
+
 @pytest.mark.parametrize("name", UNLOADABLE)
 def test_a_plugin_that_cannot_be_used_is_named(tailrace: Command, name: str) -> None:
     project, defect = UNLOADABLE[name]
