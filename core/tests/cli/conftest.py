@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import tailrace
 from core.tests.cli.kit import PLUGIN, SEGMENT, Ended, Run, update
 
 
@@ -39,6 +41,7 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, site: Path) -> 
     monkeypatch.setenv("PYTHONPATH", str(site))
     monkeypatch.setenv("BOX_SECRET", "open sesame")
     monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.chdir(tmp_path)  # the box is a relative path
 
 
 @pytest.fixture
@@ -51,7 +54,8 @@ def run(capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPat
         capfdbinary.readouterr()
         code = main([str(argument) for argument in arguments])
         out, err = capfdbinary.readouterr()
-        return Ended(code, out.decode(), err.decode())
+        texts = [stream.decode().replace("\r\n", "\n") for stream in (out, err)]
+        return Ended(code, *texts)
 
     return call
 
@@ -70,31 +74,41 @@ def installed() -> Run:
     return call
 
 
-@pytest.fixture
-def account(run: Run) -> None:
-    ended = run(
-        "account", "add", "prod", "--destination", "box",
-        "--set", "region=here", "--set", "secret_key=env:BOX_SECRET",
-    )  # fmt: skip
-    assert ended == Ended(0, "account prod added\n", "")
+@pytest.fixture(scope="session")
+def homes(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Homes that hold an account, that and a connection, and those and an activation."""
+    folder = tmp_path_factory.mktemp("homes")
+    with tailrace.open(folder / "now", database_url="") as t:
+        settings = {"region": "here", "secret_key": "env:BOX_SECRET"}
+        t.accounts.add("prod", destination="box", settings=settings)
+    shutil.copytree(folder / "now", folder / "account")
+    with tailrace.open(folder / "now", database_url="") as t:
+        t.connections.add("leads", account="prod", settings={"path": "box"})
+    shutil.copytree(folder / "now", folder / "connection")
+    with tailrace.open(folder / "now", database_url="") as t:
+        segments, attributes = [f"{SEGMENT}=High propensity"], ["person.name.firstName"]
+        t.activations.add("hot", connection="leads", segments=segments, attributes=attributes)
+    shutil.copytree(folder / "now", folder / "activation")
+    return folder
 
 
 @pytest.fixture
-def box(run: Run, account: None, tmp_path: Path) -> Path:
+def account(homes: Path, tmp_path: Path) -> None:
+    """The account `prod`."""
+    shutil.copytree(homes / "account", tmp_path / "home")
+
+
+@pytest.fixture
+def box(homes: Path, tmp_path: Path) -> Path:
     """The file that the connection `leads` writes to."""
-    path = tmp_path / "box"
-    ended = run("connection", "add", "leads", "--account", "prod", "--set", f"path={path}")
-    assert ended == Ended(0, "connection leads added\n", "")
-    return path
+    shutil.copytree(homes / "connection", tmp_path / "home", dirs_exist_ok=True)
+    return tmp_path / "box"
 
 
 @pytest.fixture
-def activation(run: Run, box: Path) -> None:
-    ended = run(
-        "activation", "add", "hot", "--connection", "leads",
-        "--segment", f"{SEGMENT}=High propensity", "--attribute", "person.name.firstName",
-    )  # fmt: skip
-    assert ended == Ended(0, "activation hot added\n", "")
+def activation(homes: Path, box: Path, tmp_path: Path) -> None:
+    """The activation `hot` of the connection."""
+    shutil.copytree(homes / "activation", tmp_path / "home", dirs_exist_ok=True)
 
 
 @pytest.fixture

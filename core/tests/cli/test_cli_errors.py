@@ -81,16 +81,22 @@ def test_an_interrupted_command_ends_with_130_and_an_exit_goes_through(
         assert run("account", "list").code == 130
 
 
-def test_a_closed_pipe_ends_quietly(account: None) -> None:
+def test_a_closed_pipe_ends_quietly_with_the_code_of_the_command(activation: None, profiles: Path) -> None:
     command = Path(sys.executable).with_name("tailrace")
-    for arguments in (["account", "list"], ["account", "show", "prod", "--json"], ["destinations"]):
+    for arguments, code in (
+        (["account", "list"], 0),
+        (["account", "show", "prod", "--json"], 0),
+        (["export", "hot", profiles], 5),
+    ):
         read, write = os.pipe()
         os.close(read)
         try:
             ended = subprocess.run([command, *arguments], stdout=write, stderr=subprocess.PIPE, check=False)
         finally:
             os.close(write)
-        assert (ended.returncode, ended.stderr) == (0, b"")
+        assert ended.returncode == code
+        assert b"Broken" not in ended.stderr
+        assert b"Traceback" not in ended.stderr
 
 
 def test_logs_are_of_tailrace_and_its_plugins_only(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

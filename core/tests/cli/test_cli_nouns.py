@@ -10,6 +10,19 @@ import tailrace
 from core.tests.cli.kit import SEGMENT, Ended, Run
 
 
+def test_the_steps_one_after_the_other(run: Run) -> None:
+    steps = (
+        "account add prod --destination box --set region=here --set secret_key=env:BOX_SECRET",
+        "connection add leads --account prod --set path=box --description Leads",
+        f"activation add hot --connection leads --segment {SEGMENT}=High --attribute person.name",
+    )
+    for step in steps:
+        noun, _, name, *_ = step.split()
+        assert run(*step.split()) == Ended(0, f"{noun} {name} added\n", "")
+        assert run(*step.split(), "--json").json["error"]["code"] == "name-taken"
+        assert run(noun, "show", name, "--json").json[noun]["version"] == 1
+
+
 def test_an_account_shows_references_only(run: Run, account: None) -> None:
     ended = run("account", "show", "prod")
     lines = dict(line.strip().split(maxsplit=1) for line in ended.out.splitlines() if " " in line.strip())

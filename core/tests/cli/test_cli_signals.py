@@ -16,6 +16,8 @@ import pytest
 from core.tests.cli.kit import Run, update
 from tailrace.cli.signals import stop_on_signals
 
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals and named pipes")
+
 TIMEOUT = 30.0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 
@@ -54,10 +53,12 @@ def test_help_of_a_command_imports_nothing_heavy(name: str) -> None:
 
 def test_help_takes_less_than_300_ms(installed: Run) -> None:
     """Of processor time: what else runs on the machine does not count."""
+    resource = pytest.importorskip("resource")
 
     def spent() -> float:
         usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return usage.ru_utime + usage.ru_stime
+        seconds: float = usage.ru_utime + usage.ru_stime
+        return seconds
 
     def once() -> float:
         before = spent()
@@ -125,3 +126,18 @@ def test_completion_of_an_unknown_shell_names_the_known(run: Run) -> None:
     ended = run("--show-completion", "tcsh")
     assert ended.code == 2
     assert "bash, zsh" in ended.err
+
+
+def test_the_shell_is_offered_commands_and_names(
+    activation: None, installed: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def offered(line: str) -> list[str]:
+        monkeypatch.setenv("_TAILRACE_COMPLETE", "complete_bash")
+        monkeypatch.setenv("COMP_WORDS", line)
+        monkeypatch.setenv("COMP_CWORD", str(line.count(" ")))
+        return installed().out.split()
+
+    assert offered("tailrace ex") == ["export"]
+    assert offered("tailrace export h") == ["hot"]
+    assert offered("tailrace activation add x --connection ") == ["leads"]
+    assert offered("tailrace activation add x --memberships m") == ["mapped"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import select
 import signal
 import subprocess
@@ -16,6 +15,8 @@ import pytest
 
 from core.tests.cli.kit import Run
 
+pytest.importorskip("termios", reason="needs a pseudo-terminal")
+
 TIMEOUT = 20.0
 
 
@@ -23,6 +24,8 @@ class Terminal:
     """A command on a pseudo-terminal; `out` goes there too unless it is piped away."""
 
     def __init__(self, *arguments: str | Path, columns: int = 80) -> None:
+        import pty
+
         self._ours, theirs = pty.openpty()
         self._shown = b""
         command = Path(sys.executable).with_name("tailrace")
