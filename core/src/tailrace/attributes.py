@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -35,14 +37,18 @@ class _Node:
             node = node.children.get(key) if node else None
         return node is not None and path[-1] not in node.children
 
+    @cached_property
     def fields(self) -> list[Field]:
-        made: list[Field] = []
-        for index, (key, child) in enumerate(self.children.items()):
-            if child is None:
-                made.append((f"f{index}", key, msgspec.Raw, ABSENT))
-            else:
-                made.append((f"f{index}", key, struct("Parent", child.fields()) | None, None))
-        return made
+        return [
+            (f"f{index}", key, msgspec.Raw, ABSENT)
+            if child is None
+            else (f"f{index}", key, child.type | None, None)
+            for index, (key, child) in enumerate(self.children.items())
+        ]
+
+    @cached_property
+    def type(self) -> Any:
+        return struct("Parent", self.fields)
 
     def attrs(self, path: Path) -> Attrs:
         """The Python attributes that lead to a path."""
@@ -54,13 +60,13 @@ class _Node:
             node = node.children[key]
         return tuple(found)
 
-    def pruner(self, fields: Sequence[Field]) -> Callable[[Any], None] | None:
+    def pruner(self) -> Callable[[Any], None] | None:
         """A function that blanks parents without a present leaf, or None where there is none."""
-        parents: list[tuple[str, Callable[[Any], None] | None, Any]] = []
-        for (attr, _, kind, _), child in zip(fields, self.children.values(), strict=True):
-            if child is not None:
-                parent_type = kind.__args__[0]
-                parents.append((attr, child.pruner(child.fields()), parent_type()))
+        parents = [
+            (f"f{index}", child.pruner(), child.type())
+            for index, child in enumerate(self.children.values())
+            if child is not None
+        ]
         if not parents:
             return None
 
@@ -107,29 +113,27 @@ def read_attributes(texts: Sequence[str], key_path: Path | None) -> Attributes:
     )
     if borrowed and key_path is not None:
         tree.add(key_path)
-    fields = tree.fields()
     key_attrs = tree.attrs(key_path) if key_path is not None and (borrowed or key_path in paths) else None
-    prune_parents = tree.pruner(fields)
+    prune_parents = tree.pruner()
 
     def prune(update: Any) -> None:
         if borrowed and key_attrs is not None:
-            holder = _get(update, key_attrs[:-1])
-            if holder is not None:
+            holder = _get(update, key_attrs[:-1]) if len(key_attrs) > 1 else update
+            if holder is not None and holder is not ABSENT:
                 setattr(holder, key_attrs[-1], ABSENT)
         if prune_parents is not None:
             prune_parents(update)
 
-    def key(update: Any) -> msgspec.Raw:
-        assert key_attrs is not None
-        value: msgspec.Raw | None = _get(update, key_attrs)
-        return ABSENT if value is None else value
-
     return Attributes(
-        fields=fields,
+        fields=tree.fields,
         prune=prune,
-        key=key if key_attrs is not None else None,
+        key=_getter(key_attrs) if key_attrs is not None else None,
         unseen={tree.attrs(path): format_path(path) for path in paths},
     )
+
+
+def _getter(attrs: Attrs) -> Callable[[Any], msgspec.Raw]:
+    return attrgetter(attrs[0]) if len(attrs) == 1 else lambda update: _get(update, attrs)
 
 
 def _get(update: Any, attrs: Attrs) -> Any:

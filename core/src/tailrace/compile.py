@@ -21,7 +21,7 @@ from tailrace.keying import read_key
 from tailrace.keys import KeyRule
 from tailrace.memberships import read_memberships
 from tailrace.objects import Activation
-from tailrace.raw import ABSENT, NULL, struct
+from tailrace.raw import ABSENT, NULL, Field, struct
 
 Project = Callable[[bytes], "tuple[str, bytes] | None"]
 
@@ -53,19 +53,25 @@ def compile_export(
     attributes = read_attributes(activation.attributes, rule.path or None)
     memberships = read_memberships(activation)
     key_of = read_key(key, key_bytes, attributes.key)
-    reduce = IdentityReader(activation.identities, activation.keep_extra_fields).reduce
-    update_type = struct(
-        "Update",
-        [
-            *attributes.fields,
-            ("segmentMembership", "segmentMembership", memberships.type, None),
-            ("identityMap", "identityMap", msgspec.Raw, ABSENT),
-        ],
-    )
+    needs_identity = rule.kind == "identity"
+    reduce = IdentityReader(
+        activation.identities,
+        keep_extra_fields=activation.keep_extra_fields,
+        primary=needs_identity,
+    ).reduce
+    selecting: Field = ("segmentMembership", "segmentMembership", memberships.type, None)
+    identifying: Field = ("identityMap", "identityMap", msgspec.Raw, ABSENT)
+    update_type = struct("Update", [*attributes.fields, selecting, identifying])
     decode = msgspec.json.Decoder(update_type).decode
+    decode_selection = msgspec.json.Decoder(struct("Selection", [selecting])).decode
     encode = msgspec.json.Encoder().encode
     select, prune, unseen_attributes = memberships.select, attributes.prune, attributes.unseen
-    needs_identity = rule.kind == "identity"
+
+    def selected(line: bytes) -> bool:
+        """Whether an update with a value of a wrong type somewhere concerns this activation."""
+        update = decode_selection(line)
+        value = update.segmentMembership
+        return value is not None and select(update, value)
 
     def project(line: bytes) -> tuple[str, bytes] | None:
         try:
@@ -80,6 +86,12 @@ def compile_export(
             else:
                 update.identityMap, spaces = reduce(identity_map)
         except UNREADABLE as error:
+            if isinstance(error, msgspec.ValidationError):
+                try:
+                    if not selected(line):
+                        return None
+                except UNREADABLE as worse:
+                    error = worse
             raise explain(line, error) from None
         if needs_identity and not spaces:
             raise InvalidUpdate("no-identity", "the update is selected but carries no identity")

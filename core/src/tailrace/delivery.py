@@ -268,7 +268,7 @@ class Delivery:
         size = 0
         while self._again and len(riders) < self._limits.records:
             record = self._again[0]
-            size += record_size(self._limits, record.key, record.data)
+            size += record_size(record.key, record.data, self._limits.record_overhead)
             if riders and size > self._limits.bytes:
                 break
             riders.append(self._again.popleft())

@@ -22,7 +22,7 @@ from tailrace.destination import Clock, Exporter, Plan
 from tailrace.errors import Interrupted, SourceUnreadable, StateError, TailraceError
 from tailrace.ids import event_id, place_version, profile_key
 from tailrace.ledger import Ledger
-from tailrace.pack import Parcel, full, record_size, too_large
+from tailrace.pack import Parcel, record_size
 from tailrace.settle import Track
 from tailrace.sources import Block, LongLine, Source
 
@@ -159,12 +159,13 @@ class _Run:
     def _read_block(self, block: Block, track: Track) -> bool:
         """Project and pack the lines of a block. False: writing has ended."""
         project, limits = self._job.compiled.project, self._limits
+        overhead, most = limits.record_overhead, min(limits.record_bytes, limits.bytes)
         parcel = self._parcel or self._open_parcel(track, block.offset, block.number)
         end, number = block.offset, block.number
         filtered = blank = 0
         alive = True
         for line in block.lines:
-            offset, end = end, end + len(line) + 1
+            offset, end = end, end + len(line)
             number += 1
             try:
                 record = project(line)
@@ -183,12 +184,12 @@ class _Run:
                 filtered += 1
                 continue
             key, data = record
-            size = record_size(limits, key, data)
-            if too_large(limits, size):
-                message = f"the record is {size:,} bytes; the limit is {limits.record_bytes:,}"
+            size = record_size(key, data, overhead)
+            if size > most:
+                message = f"the record is {size:,} bytes; the limit is {most:,}"
                 self._invalid_line("too-large", message, track, line, offset, number - 1)
                 continue
-            if full(limits, parcel, size):
+            if len(parcel.data) >= limits.records or parcel.size + size > limits.bytes:
                 alive = self._dispatch(parcel, offset, number - 1)
                 parcel = self._open_parcel(track, offset, number - 1)
             parcel.add(key, data, line, offset, number - 1, size)
@@ -236,6 +237,7 @@ class _Run:
         size: int | None = None,
     ) -> Letter:
         version = place_version(track.number, offset)
+        line = line.removesuffix(b"\n")
         return Letter(
             reason=reason,
             message=message,

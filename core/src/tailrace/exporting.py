@@ -140,7 +140,7 @@ def _previews(
                     key, data = record
                     yield Preview(source=source.name, offset=offset, line=number, key=key, data=data)
                     left = None if left is None else left - 1
-                offset += len(line) + 1
+                offset += len(line)
 
 
 def _compile(prepared: Prepared) -> Compiled:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -23,37 +23,50 @@ class _Entry(msgspec.Struct, gc=False):
     primary: msgspec.Raw = ABSENT
 
 
-_decode_plain = msgspec.json.Decoder(dict[str, list[_Plain]]).decode
+def _may_be_flagged(identity_map: bytes) -> bool:
+    """Whether an entry may have a `primary`; a backslash could hide its spelling."""
+    return BACKSLASH in identity_map or identity_map.find(b'"primary"') >= 0
+
+
+BACKSLASH = ord("\\")
+
+_decode_plain = msgspec.json.Decoder(
+    dict[str, Annotated[list[_Plain], msgspec.Meta(min_length=1)]]
+).decode
 _decode_careful = msgspec.json.Decoder(dict[str, list[_Entry | None] | None]).decode
 _decode_raw = msgspec.json.Decoder(dict[str, list[msgspec.Raw] | None]).decode
 _encode = msgspec.json.Encoder().encode
 
 
 class IdentityReader:
-    """Reduces an identity map to `{"id"}` entries of the wanted namespaces (None: all)."""
+    """Reduces an identity map to `{"id"}` entries of the wanted namespaces (None: all).
 
-    def __init__(self, wanted: Sequence[str] | None, keep_extra_fields: bool) -> None:
+    `primary` says whether anybody asks for the flag of that name.
+    """
+
+    def __init__(
+        self, wanted: Sequence[str] | None, *, keep_extra_fields: bool = False, primary: bool = True
+    ) -> None:
         self._wanted = None if wanted is None else frozenset(wanted)
         self._keep = keep_extra_fields
+        self._primary = primary
 
     def reduce(self, identity_map: msgspec.Raw) -> tuple[Any, Spaces]:
         """What is written (ABSENT for nothing) and every identity there is. Raises InvalidUpdate."""
-        # Nearly every map is plain: no `primary`, nothing null, nothing empty. Then decoding and
-        # encoding is all there is to do. A backslash could hide a spelling, so it is not plain.
-        data = bytes(identity_map)
-        if not self._keep and b'"primary"' not in data and b"\\" not in data:
-            try:
-                spaces = _decode_plain(data)
-            except msgspec.ValidationError:
-                return self._careful(identity_map)
-            wanted = self._wanted
-            written = spaces if wanted is None else {k: v for k, v in spaces.items() if k in wanted}
-            if not written:
-                return ABSENT, spaces
-            encoded = _encode(written)
-            if b'"id":null' not in encoded and b":[]" not in encoded:
-                return msgspec.Raw(encoded), spaces
-        return self._careful(identity_map)
+        # Nearly every map is plain: nothing null, nothing empty, no flag that is asked for. Then
+        # decoding and encoding is all there is to do.
+        if self._keep or (self._primary and _may_be_flagged(bytes(identity_map))):
+            return self._careful(identity_map)
+        try:
+            spaces = _decode_plain(identity_map)
+        except msgspec.ValidationError:
+            return self._careful(identity_map)
+        wanted = self._wanted
+        written = spaces if wanted is None else {k: v for k, v in spaces.items() if k in wanted}
+        encoded = _encode(written)
+        if not written or encoded.find(b'"id":null') >= 0:
+            return self._careful(identity_map)
+        return msgspec.Raw(encoded), spaces
 
     def _careful(self, identity_map: msgspec.Raw) -> tuple[Any, Spaces]:
         try:

@@ -14,7 +14,7 @@ from tailrace.raw import ABSENT, struct
 _decode = msgspec.json.Decoder(
     struct("Update", [("identities", "identityMap", msgspec.Raw, ABSENT)])
 ).decode
-_reader = IdentityReader(None, keep_extra_fields=False)
+_reader = IdentityReader(None)
 
 
 def place_version(source_number: int, offset: int) -> str:

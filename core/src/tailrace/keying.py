@@ -30,10 +30,9 @@ def read_key(
 
     def finish(text: str | None) -> str | None:
         """The key that a candidate becomes, or None if it counts as missing."""
-        if not text:
-            return None
-        key = hash_key(text) if hashed else text
-        return key if usable(key) else None
+        if text and hashed:
+            text = hash_key(text)
+        return text if text and usable(text) else None
 
     if rule.kind == "random":
         return lambda update, spaces, line: random_key()

@@ -121,6 +121,14 @@ def _fields(
         outer.append((f"n{number}", namespace, inner | None, None))
         plans.append((f"n{number}", inner(), attrs))
 
+    def visit(space: Any, segments: list[tuple[str, Segment]]) -> None:
+        for name, segment in segments:
+            value = getattr(space, name)
+            if value is not None:
+                if dress is not None:
+                    dress(value, segment)
+                unseen.pop((segment.namespace, segment.id), None)
+
     def select(update: Any, memberships: Any) -> bool:
         selected = False
         for attr, empty, segments in plans:
@@ -132,12 +140,7 @@ def _fields(
                 continue
             selected = True
             if unseen or dress is not None:
-                for name, segment in segments:
-                    value = getattr(space, name)
-                    if value is not None:
-                        if dress is not None:
-                            dress(value, segment)
-                        unseen.pop((segment.namespace, segment.id), None)
+                visit(space, segments)
         return selected
 
     return struct("Memberships", outer) | None, select

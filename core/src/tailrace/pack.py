@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tailrace.destination import Limits
 from tailrace.settle import Group
 
 
@@ -45,17 +44,6 @@ def held(key: str, data: bytes, line: bytes) -> int:
     return len(key) + len(data) + len(line)
 
 
-def record_size(limits: Limits, key: str, data: bytes) -> int:
-    """The size of a record as the destination counts it."""
-    key_bytes = len(key) if key.isascii() else len(key.encode())
-    return len(data) + key_bytes + limits.record_overhead
-
-
-def too_large(limits: Limits, size: int) -> bool:
-    """Whether no write can take a record of that size."""
-    return size > limits.record_bytes or size > limits.bytes
-
-
-def full(limits: Limits, parcel: Parcel, size: int) -> bool:
-    """Whether a record of that size has to go into another parcel."""
-    return len(parcel.data) >= limits.records or parcel.size + size > limits.bytes
+def record_size(key: str, data: bytes, overhead: int) -> int:
+    """The size of a record as the destination counts it; see `Limits`."""
+    return len(data) + (len(key) if key.isascii() else len(key.encode())) + overhead

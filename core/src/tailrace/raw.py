@@ -32,9 +32,7 @@ def struct(name: str, fields: Iterable[Field]) -> Any:
 
 def text_of(raw: msgspec.Raw) -> str | None:
     """The string that a raw value is, or None if it is none. The value is known to be JSON."""
-    data = bytes(raw)
-    if data[:1] != b'"':
+    try:
+        return _decode_text(raw)
+    except msgspec.DecodeError:
         return None
-    if b"\\" in data:
-        return _decode_text(data)
-    return data[1:-1].decode()
