@@ -58,20 +58,23 @@ def _invoke(arguments: Sequence[str], console: Console) -> int:
     except TailraceError as error:
         return report(console, error)
     except typer.TyperException as error:
-        return _report_usage(console, error)
+        return _report_usage(console, error, arguments)
     except (typer.Abort, KeyboardInterrupt):
         return report(console, Interrupted("interrupted"))
     except Exception as error:
         return _report_unexpected(console, error)
 
 
-def _report_usage(console: Console, error: Exception) -> int:
+def _report_usage(console: Console, error: Exception, arguments: Sequence[str]) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":
         console.note(str(error))
         return UsageError.exit_code
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else PROGRAM
     message = " ".join(error.format_message().split())  # type: ignore[attr-defined]
+    for name, equals, value in (argument.partition("=") for argument in arguments):
+        if value:  # NAME=VALUE without its --set: it may be a secret
+            message = message.replace(f"{name}{equals}{value}", f"{name}=…")
     return report(
         console, UsageError(message[:1].lower() + message[1:].rstrip("."), hint=f"see: {path} --help")
     )
