@@ -101,7 +101,7 @@ def test_a_closed_pipe_ends_quietly_with_the_code_of_the_command(activation: Non
 
 def test_a_setting_without_its_option_is_not_repeated(run: Run) -> None:
     ended = run("account", "add", "prod", "region=here", "secret_key=canary-secret")
-    assert (ended.code, ended.first) == (2, "error: got unexpected extra arguments (region=… secret_key=…)")
+    assert (ended.code, ended.first) == (2, "error: got unexpected extra argument(s) (region=… secret_key=…)")
 
 
 def test_logs_are_of_tailrace_and_its_plugins_only(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
