@@ -90,6 +90,5 @@ def test_base64_is_what_others_write(kinesis: Any, moto: str) -> None:
     from tailrace_kinesis.records import PutRecordsBody
 
     body = PutRecordsBody({"StreamName": "s"})(["k"], [b"\x00\xff"])
-    assert body == b'{"StreamName":"s","Records":[{"Data":"%b","PartitionKey":"k"}]}' % base64.b64encode(
-        b"\x00\xff"
-    )
+    encoded = base64.b64encode(b"\x00\xff")
+    assert body == b'{"StreamName":"s","Records":[{"Data":"%b","PartitionKey":"k"}]}' % encoded

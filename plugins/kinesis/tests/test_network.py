@@ -229,6 +229,26 @@ def test_a_ca_bundle_that_is_missing(server: KinesisServer) -> None:
         pass
 
 
+def test_a_ca_bundle_that_holds_no_certificate(secure: tuple[KinesisServer, Path], tmp_path: Path) -> None:
+    empty = tmp_path / "empty.pem"
+    empty.write_text("nothing")
+    with (
+        exporting(secure[0], ca_bundle=str(empty)) as exporter,
+        pytest.raises(Misconfigured, match="TLS") as caught,
+    ):
+        exporter.write(batch(1))
+    assert "CA bundle" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("proxy", ["http://127.0.0.1:notaport", "http://[::1"])
+def test_a_proxy_that_cannot_be_used(
+    secure: tuple[KinesisServer, Path], proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    with exporting(secure[0]) as exporter, pytest.raises(Misconfigured, match="proxy"):
+        exporter.write(batch(1))
+
+
 def test_a_proxy_for_plain_http(server: KinesisServer) -> None:
     proxy = Proxy()
     with (

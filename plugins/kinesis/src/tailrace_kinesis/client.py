@@ -9,16 +9,13 @@ import random
 from tailrace import Clock, HookContext, TailraceError
 from tailrace_kinesis.answers import Answer, error_code, error_for
 from tailrace_kinesis.credentials import Credentials, RoleCredentials, base_credentials
-from tailrace_kinesis.deadlines import Attempt, Deadlines
+from tailrace_kinesis.deadlines import CONTROL_SECONDS, Attempt, Deadlines
 from tailrace_kinesis.endpoints import endpoint_of, has_custom_endpoint, is_aws, partition_of, region_of
 from tailrace_kinesis.errors import request_rule
 from tailrace_kinesis.http import HttpClient
 from tailrace_kinesis.streams import Stream
 from tailrace_kinesis.sts import StsClient
 from tailrace_kinesis.target import Target
-
-CONTROL_SECONDS = 15.0
-"""How long a call that writes nothing may take."""
 
 _USER_AGENT = "tailrace-kinesis"
 
@@ -34,7 +31,6 @@ class KinesisClient:
         self.clock: Clock = context.clock
         # A write may need several calls, so one silent server must not eat all of its time.
         self.deadlines = Deadlines(context.write_timeout * 0.9)
-        self._control_seconds = min(CONTROL_SECONDS, self.deadlines.seconds)
         self._read_seconds = context.write_timeout * 0.45
         self._connections = connections
         self.url = endpoint_of(target, "kinesis", self.region)
@@ -71,7 +67,7 @@ class KinesisClient:
     def describe(self) -> Answer:
         """DescribeStreamSummary."""
         body = json.dumps(self.stream.reference).encode()
-        with self.deadlines.attempt(self._control_seconds) as attempt:
+        with self.deadlines.attempt(CONTROL_SECONDS) as attempt:
             return self._call(self._control, "DescribeStreamSummary", body, attempt)
 
     def dry_run(self) -> Answer:
@@ -79,7 +75,7 @@ class KinesisClient:
         write the record."""
         record = {"Data": "dGFpbHJhY2U=", "PartitionKey": f"{random.getrandbits(64):x}"}
         body = json.dumps({**self.stream.reference, "Records": [record], "DryRun": True}).encode()
-        with self.deadlines.attempt(self._control_seconds) as attempt:
+        with self.deadlines.attempt(CONTROL_SECONDS) as attempt:
             return self._call(self._data, "PutRecords", body, attempt)
 
     def sts(self) -> StsClient:

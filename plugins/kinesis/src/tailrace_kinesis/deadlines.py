@@ -14,6 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Literal
 
+CONTROL_SECONDS = 15.0
+"""How long a call that writes nothing may take."""
+
 Progress = Literal["idle", "sending", "sent"]
 
 
@@ -69,10 +72,10 @@ class Deadlines:
 
     @contextmanager
     def attempt(self, seconds: float | None = None) -> Iterator[Attempt]:
-        """Time begins. In the caller's thread, connections find the attempt by `current()`. One inside
-        another ends no later than that one."""
+        """Time begins, `seconds` of it if that is less than usual. In the caller's thread connections
+        find the attempt by `current()`. One inside another ends no later than that one."""
         outer = _current.attempt
-        attempt = Attempt(time.monotonic() + (self.seconds if seconds is None else seconds))
+        attempt = Attempt(time.monotonic() + (min(seconds or self.seconds, self.seconds)))
         if outer is not None:
             attempt.ends = min(attempt.ends, outer.ends)
         self._start(attempt)

@@ -29,7 +29,7 @@ from tailrace_kinesis.client import KinesisClient
 from tailrace_kinesis.deadlines import Attempt
 from tailrace_kinesis.errors import STATUS_RULES, request_rule
 from tailrace_kinesis.records import PutRecordsBody, record_size
-from tailrace_kinesis.sizes import MAX_KEY_BYTES, Sizes
+from tailrace_kinesis.sizes import MAX_BYTES, MAX_KEY_BYTES, Sizes
 
 DOING = "kinesis:PutRecords"
 SUSPICIOUS = 8
@@ -160,9 +160,9 @@ class Delivery:
     def _without_oversize(self, indices: Sequence[int]) -> Sequence[int]:
         """Reject what is over the known limit of a record, without a request."""
         limit = self._shared.sizes.record
-        data = self._batch.data
-        # Quick for the usual case: a key has at most 256 bytes.
-        if not indices or max(map(len, data)) + MAX_KEY_BYTES <= limit:
+        if limit >= MAX_BYTES or not indices:
+            return indices  # the plan's own limit, which the core keeps
+        if max(map(len, self._batch.data)) + MAX_KEY_BYTES <= limit:
             return indices
         fitting = []
         for index in indices:
@@ -181,10 +181,9 @@ class Delivery:
     def _parts(self, indices: Sequence[int]) -> list[Sequence[int]]:
         """Cut by the known limit of a request."""
         limit = self._shared.sizes.request
-        data = self._batch.data
         if not indices:
             return []
-        if sum(map(len, data)) + MAX_KEY_BYTES * len(indices) <= limit:
+        if limit >= MAX_BYTES:
             return [indices]
         parts: list[list[int]] = [[]]
         room = limit

@@ -122,6 +122,10 @@ def _was_dead(attempt: Attempt) -> bool:
 def _before_request(error: BotoCoreError, where: str, attempt: Attempt) -> TailraceError:
     """Trouble with TLS: a matter of trust or protocol stops the run, a broken connection does not."""
     cause = _ssl_cause(error)
+    if isinstance(error.kwargs.get("error"), ValueError):  # a URL that urllib3 cannot read; ours was checked
+        return Misconfigured(
+            f"{where}: the proxy's URL cannot be used", hint="see HTTPS_PROXY and HTTP_PROXY"
+        )
     if isinstance(cause, ssl.SSLCertVerificationError):
         return Misconfigured(
             f"{where}: the certificate is not trusted ({cause.verify_message})",
@@ -131,7 +135,9 @@ def _before_request(error: BotoCoreError, where: str, attempt: Attempt) -> Tailr
         return Misconfigured(f"{where}: the certificate is not for this host", hint="check the endpoint URL")
     if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError):
         reason = cause.reason or "handshake failed"
-        return Misconfigured(f"{where}: TLS failed ({reason})", hint="check the endpoint URL and its port")
+        return Misconfigured(
+            f"{where}: TLS failed ({reason})", hint="check the endpoint URL, its port and the CA bundle"
+        )
     if attempt.progress == "sent":
         return Transient(f"{where}: the connection broke before the answer", ambiguous=True)
     return NotConnected(f"{where}: the connection broke in the TLS handshake")

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import msgspec
 
-Record = msgspec.defstruct("Record", [("Data", bytes), ("PartitionKey", str)], gc=False)
+_Record = msgspec.defstruct("_Record", [("Data", bytes), ("PartitionKey", str)], gc=False)
 _encode = msgspec.json.Encoder().encode
 
 
 class PutRecordsBody:
     """Makes bodies for one stream."""
 
-    __slots__ = ("_head",)
+    __slots__ = ("_make",)
 
     def __init__(self, reference: Mapping[str, str]) -> None:
-        self._head = json.dumps(dict(reference), separators=(",", ":")).encode()[:-1] + b',"Records":'
+        """`reference` names the stream: StreamName or StreamARN, and its value."""
+        ((name, value),) = reference.items()
+        body = msgspec.defstruct("PutRecords", [(name, str), ("Records", list)], gc=False)
+        self._make = partial(body, value)
 
     def __call__(self, keys: Sequence[str], data: Sequence[bytes]) -> bytes:
         """Raises UnicodeEncodeError for a key that is no Unicode text."""
-        return b"".join((self._head, _encode(list(map(Record, data, keys))), b"}"))
+        return _encode(self._make(list(map(_Record, data, keys))))
 
 
 def record_size(key: str, data: bytes) -> int:

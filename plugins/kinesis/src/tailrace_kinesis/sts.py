@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 from tailrace import Clock, Transient
 from tailrace_kinesis.answers import Answer, error_for
 from tailrace_kinesis.credentials import Credentials, Keys
-from tailrace_kinesis.deadlines import Deadlines
+from tailrace_kinesis.deadlines import CONTROL_SECONDS, Deadlines
 from tailrace_kinesis.http import HttpClient
 from tailrace_kinesis.target import Target
 
@@ -72,7 +72,7 @@ class StsClient:
         raise error_for(refused, doing=doing, arn="", clock=self._clock, hints=_HINTS)
 
     def _send(self, body: bytes, keys: Keys) -> Answer:
-        with self._deadlines.attempt() as attempt:
+        with self._deadlines.attempt(CONTROL_SECONDS) as attempt:
             return self._http.post(body, _HEADERS, keys, attempt)
 
 
