@@ -69,7 +69,7 @@ def test_elsewhere_the_permission_is_not_proved_and_nothing_is_written(server: K
     report = look(server)
     assert report.ok
     assert named(report, "write permission").status == "unproven"
-    assert "not proved" in named(report, "write permission").detail
+    assert "without writing a record" in named(report, "write permission").detail
     assert server.calls_of("PutRecords") == []
 
 
@@ -86,11 +86,11 @@ def test_credentials_for_another_server_are_not_shown_to_aws(server: KinesisServ
         (Refuse("AccessDeniedException"), "failed", "AccessDeniedException"),
         (Refuse("KMSAccessDeniedException"), "failed", "KMSAccessDeniedException"),
         (Refuse("ResourceNotFoundException"), "failed", "no such stream"),
-        (Refuse("ThrottlingException"), "unproven", "not proved"),
-        (Refuse("ValidationException"), "unproven", "not proved"),
-        (Refuse("SomethingNew"), "unproven", "not proved"),
-        (Refuse("x", status=500), "unproven", "not proved"),
-        (Reset(), "unproven", "not proved"),
+        (Refuse("ThrottlingException"), "unproven", "kinesis"),
+        (Refuse("ValidationException"), "unproven", "kinesis"),
+        (Refuse("SomethingNew"), "unproven", "kinesis"),
+        (Refuse("x", status=500), "unproven", "kinesis"),
+        (Reset(), "unproven", "kinesis"),
         (Raw(b'{"FailedRecordCount":0,"Records":[]}'), "ok", "kept the probe"),
     ],
 )
