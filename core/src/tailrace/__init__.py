@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tailrace.client import Tailrace, open
     from tailrace.destination import (
         API_VERSION,
         ActivationInfo,
@@ -63,7 +64,6 @@ if TYPE_CHECKING:
     from tailrace.ledger import Ledger, SourcePosition
     from tailrace.objects import Account, Activation, Connection, Run, Segment
     from tailrace.settings import KeyRuleText, Secret, Settings
-    from tailrace.client import Tailrace, open
 
 _HOME = {
     "destination": (
@@ -87,7 +87,7 @@ _HOME = {
 }  # fmt: skip
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 
-__all__ = [  # noqa: PLE0604, PLE0605 - kept equal to the table above by a test
+__all__ = [
     "API_VERSION", "Account", "Activation", "ActivationDisabled", "ActivationInfo", "AuthReport",
     "AuthenticationFailed", "Batch", "BatchResult", "Check", "Clock", "ConfigurationError",
     "Connection", "DemoPlace", "DestinationSpec", "Exporter", "Failure", "HookContext", "InUse",

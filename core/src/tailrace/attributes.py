@@ -108,9 +108,7 @@ def read_attributes(texts: Sequence[str], key_path: Path | None) -> Attributes:
     tree = _Node()
     for path in paths:
         tree.add(path)
-    borrowed = (
-        key_path is not None and key_path[0] not in RESERVED and tree.has_parent_of(key_path)
-    )
+    borrowed = key_path is not None and key_path[0] not in RESERVED and tree.has_parent_of(key_path)
     if borrowed and key_path is not None:
         tree.add(key_path)
     key_attrs = tree.attrs(key_path) if key_path is not None and (borrowed or key_path in paths) else None

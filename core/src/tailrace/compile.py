@@ -38,21 +38,18 @@ class Compiled:
     unseen: Callable[[], list[str]]
 
 
-def compile_activation(
-    activation: Activation, key: KeyPlan, key_bytes: int | None = None
-) -> Project:
+def compile_activation(activation: Activation, key: KeyPlan, key_bytes: int | None = None) -> Project:
     """The projecting function alone; see `compile_export`."""
     return compile_export(activation, key, key_bytes).project
 
 
-def compile_export(
-    activation: Activation, key: KeyPlan, key_bytes: int | None = None
-) -> Compiled:
+def compile_export(activation: Activation, key: KeyPlan, key_bytes: int | None = None) -> Compiled:
     """Compile. Raises ValueError for a path or a segment id that cannot be looked for."""
     rule = KeyRule.parse(key.rule)
     attributes = read_attributes(activation.attributes, rule.path or None)
     memberships = read_memberships(activation)
     key_of = read_key(key, key_bytes, attributes.key)
+    blank = (ABSENT, NULL)
     needs_identity = rule.kind == "identity"
     reduce = IdentityReader(
         activation.identities,
@@ -81,7 +78,7 @@ def compile_export(
             if value is None or not select(update, value):
                 return None
             identity_map = update.identityMap
-            if identity_map == ABSENT or identity_map == NULL:
+            if identity_map in blank:
                 update.identityMap, spaces = ABSENT, None
             else:
                 update.identityMap, spaces = reduce(identity_map)

@@ -13,16 +13,9 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from tailrace.destination import Batch, BatchResult, Clock, Exporter, Failure, FailureKind, Limits
-from tailrace.errors import (
-    AuthenticationFailed,
-    ConfigurationError,
-    NotConnected,
-    PluginError,
-    TailraceError,
-    Transient,
-    Unavailable,
-)
+from tailrace.answers import call_write
+from tailrace.destination import Batch, Clock, Exporter, Failure, Limits
+from tailrace.errors import PluginError, TailraceError, Unavailable
 from tailrace.pack import Parcel, held, record_size
 from tailrace.retry import Pace
 from tailrace.settle import Group
@@ -198,8 +191,7 @@ class Delivery:
                 self.hung = True
                 self._fail(
                     PluginError(
-                        f"destination {self._name}: a write did not return within "
-                        f"{self._write_timeout:g} s",
+                        f"destination {self._name}: a write did not return within {self._write_timeout:g} s",
                         hint="its records may have been sent; they count as pending",
                     )
                 )
@@ -221,8 +213,8 @@ class Delivery:
             except TailraceError as error:
                 self._end(error)
             except BaseException as error:
-                log.debug("writing thread ended", exc_info=True)
-                self._end(PluginError(f"destination {self._name}: unexpected {type(error).__name__}"))
+                log.debug("writing thread ended: %s", type(error).__name__)
+                self._end(TailraceError(f"writing ended: unexpected {type(error).__name__}"))
             finally:
                 with self._lock:
                     self._writing.pop(me, None)
@@ -279,7 +271,7 @@ class Delivery:
             batch = Batch(parcel.keys, parcel.data)
         else:
             batch = Batch([r.key for r in riders], [r.data for r in riders])
-        failures = self._send(batch)
+        failures = call_write(self._exporter, self._name, batch)
         again: list[Waiting] = []
         refused: list[Refused] = []
         for index, failure in failures.items():
@@ -298,47 +290,6 @@ class Delivery:
                 self.counts.rejected += len(refused)
                 for letter in refused:
                     self._release(letter.record)
-
-    def _send(self, batch: Batch) -> Mapping[int, Failure]:
-        """Call the plugin and check its answer. Raises what ends the run."""
-        try:
-            result = self._exporter.write(batch)
-        except NotConnected as error:
-            failure = Failure("retry", error.code, error.message)
-        except Transient as error:
-            kind: FailureKind = "ambiguous" if error.ambiguous else "throttled"
-            failure = Failure(kind, error.code, error.message, retry_after=error.retry_after)
-        except (AuthenticationFailed, ConfigurationError, PluginError):
-            raise
-        except BaseException as error:
-            log.debug("write of %s raised", self._name, exc_info=True)
-            raise PluginError(
-                f"destination {self._name}: write raised {type(error).__name__}",
-                hint="its records may have been sent; they count as pending",
-            ) from error
-        else:
-            return self._checked(result, len(batch))
-        return dict.fromkeys(range(len(batch)), failure)
-
-    def _checked(self, result: object, size: int) -> Mapping[int, Failure]:
-        if not isinstance(result, BatchResult):
-            raise PluginError(
-                f"destination {self._name}: write returned {type(result).__name__}, not BatchResult"
-            )
-        if result.size != size:
-            raise PluginError(
-                f"destination {self._name}: write was given {size} records and answered for {result.size}"
-            )
-        for index, failure in result.failures.items():
-            if not isinstance(index, int) or not 0 <= index < size:
-                raise PluginError(
-                    f"destination {self._name}: write reports a failure of a record it was not given"
-                )
-            if not isinstance(failure, Failure):
-                raise PluginError(
-                    f"destination {self._name}: write reports a {type(failure).__name__}, not a Failure"
-                )
-        return result.failures
 
     # --- settling, under the lock -------------------------------------------------------------
 
@@ -381,7 +332,7 @@ class Delivery:
         self._again.extend(again)
         last = [failure for failure in failures.values() if failure.kind != "rejected"][-1]
         self._last_refusal = f"{last.code}: {last.message}" if last.message else last.code
-        log.debug("write of %d: %d to send again, last %s", size, len(again), last.code)
+        log.info("write of %d: %d to send again, last %s", size, len(again), last.code)
         if len(failures) == size:
             self._give_up(now)
 

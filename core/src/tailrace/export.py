@@ -220,9 +220,7 @@ class _Run:
         number: int,
         length: int | None = None,
     ) -> None:
-        self._letters.append(
-            self._letter(reason, message, track, line, offset, number, size=length)
-        )
+        self._letters.append(self._letter(reason, message, track, line, offset, number, size=length))
         self._letter_bytes += len(line)
 
     def _letter(
@@ -355,9 +353,17 @@ class _Run:
     def _close_exporter(self) -> None:
         if self._delivery.hung:
             return
+        # In a thread of its own, since a plugin may hang here as well as in `write`.
+        closer = threading.Thread(target=self._call_close, name="tailrace-close", daemon=True)
+        closer.start()
+        closer.join(self._job.write_timeout)
+        if closer.is_alive():
+            log.warning("destination %s: close does not return", self._job.plan.destination)
+
+    def _call_close(self) -> None:
         try:
             self._job.exporter.close()
-        except Exception as error:
+        except BaseException as error:
             log.warning("destination %s: close raised %s", self._job.plan.destination, type(error).__name__)
 
     def _conclude(self) -> Ledger:

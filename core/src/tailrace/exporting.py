@@ -3,6 +3,7 @@ pipeline. Sources are checked first, then the run is recorded, then the exporter
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import uuid
@@ -13,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from tailrace.compile import Compiled, InvalidUpdate, compile_export
 from tailrace.deadletters import DeadLetterFile
-from tailrace.destination import Exporter
 from tailrace.errors import ConfigurationError, Interrupted, TailraceError, UsageError
 from tailrace.export import Job, Progress, run_export
 from tailrace.ledger import Ledger
@@ -22,6 +22,8 @@ from tailrace.sources import LongLine, Source, open_sources
 if TYPE_CHECKING:
     from tailrace.client import Tailrace
     from tailrace.planning import Prepared
+
+log = logging.getLogger("tailrace.export")
 
 WRITE_TIMEOUT = 60.0
 """Seconds within which a plugin's write must return; TAILRACE_WRITE_TIMEOUT sets another."""
@@ -57,12 +59,11 @@ def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
         raise UsageError("max_line_bytes must be at least 1")
     sources = open_sources(given, options.max_line_bytes)
     write_timeout = _write_timeout()
-    prepared = t.activations.prepare(
-        name, for_export=True, stop=options.stop, write_timeout=write_timeout
-    )
+    prepared = t.activations.prepare(name, for_export=True, stop=options.stop, write_timeout=write_timeout)
     compiled = _compile(prepared)
     runs = t.runs
     run = runs.start(prepared.activation)
+    log.info("run %d begins: activation %s, version %d", run, name, prepared.activation.version)
     letters = DeadLetterFile(t.home / "dead-letters", run, name)
     try:
         exporter = prepared.hooks.export(prepared.plan, prepared.context)
@@ -97,7 +98,9 @@ def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
             ledger=ledger,
             sources=ledger.sources,
         )
+        log.info("run %d failed: %s", run, known.code if known is not None else type(error).__name__)
         raise
+    log.info("run %d finished: %d delivered, %d dead letters", run, ledger.delivered, ledger.dead_lettered)
     runs.finish(
         run,
         status="finished",
@@ -149,8 +152,6 @@ def _compile(prepared: Prepared) -> Compiled:
         return compile_export(prepared.activation, plan.key, plan.limits.key_bytes)
     except ValueError as error:
         raise ConfigurationError(f"activation {prepared.activation.name!r}: {error}") from None
-
-
 
 
 def _numbering(t: Tailrace, activation_id: str) -> Callable[[Source], int]:

@@ -46,17 +46,13 @@ class DestinationHooks:
         raise AssertionError
 
     @hookspec(firstresult=True)
-    def auth(
-        self, account: BaseModel, connection: BaseModel, context: HookContext
-    ) -> AuthReport:
+    def auth(self, account: BaseModel, connection: BaseModel, context: HookContext) -> AuthReport:
         """Authentication step. Look, without sending data: who am I, does the stream exist, may I
         write, what are the real limits, and what could not be proven."""
         raise AssertionError
 
     @hookspec(firstresult=True)
-    def activate(
-        self, account: BaseModel, connection: BaseModel, activation: ActivationInfo
-    ) -> Plan:
+    def activate(self, account: BaseModel, connection: BaseModel, activation: ActivationInfo) -> Plan:
         """Activate step. Check that the three fit together and say how to write. No I/O."""
         raise AssertionError
 

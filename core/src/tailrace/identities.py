@@ -30,9 +30,7 @@ def _may_be_flagged(identity_map: bytes) -> bool:
 
 BACKSLASH = ord("\\")
 
-_decode_plain = msgspec.json.Decoder(
-    dict[str, Annotated[list[_Plain], msgspec.Meta(min_length=1)]]
-).decode
+_decode_plain = msgspec.json.Decoder(dict[str, Annotated[list[_Plain], msgspec.Meta(min_length=1)]]).decode
 _decode_careful = msgspec.json.Decoder(dict[str, list[_Entry | None] | None]).decode
 _decode_raw = msgspec.json.Decoder(dict[str, list[msgspec.Raw] | None]).decode
 _encode = msgspec.json.Encoder().encode

@@ -11,9 +11,7 @@ from tailrace.invalid import UNREADABLE, InvalidUpdate
 from tailrace.keying import candidates
 from tailrace.raw import ABSENT, struct
 
-_decode = msgspec.json.Decoder(
-    struct("Update", [("identities", "identityMap", msgspec.Raw, ABSENT)])
-).decode
+_decode = msgspec.json.Decoder(struct("Update", [("identities", "identityMap", msgspec.Raw, ABSENT)])).decode
 _reader = IdentityReader(None)
 
 

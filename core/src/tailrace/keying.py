@@ -19,9 +19,7 @@ Read = Callable[[Any, "Spaces | None", bytes], "str | None"]
 TRUE = msgspec.Raw(b"true")
 
 
-def read_key(
-    plan: KeyPlan, limit: int | None, of_update: Callable[[Any], msgspec.Raw] | None
-) -> Read:
+def read_key(plan: KeyPlan, limit: int | None, of_update: Callable[[Any], msgspec.Raw] | None) -> Read:
     """Compile a key plan. `of_update` reads an attribute rule's raw value from the update, where
     the update's Struct holds it."""
     rule = KeyRule.parse(plan.rule)

@@ -71,6 +71,6 @@ def fits(limit: int | None) -> Callable[[str], bool]:
 
     def test(key: str) -> bool:
         # Four bytes is the most one character takes, so short keys need no encoding.
-        return 0 < len(key) and (len(key) * 4 <= limit or len(key.encode("utf-8", "surrogatepass")) <= limit)
+        return len(key) > 0 and (len(key) * 4 <= limit or len(key.encode("utf-8", "surrogatepass")) <= limit)
 
     return test

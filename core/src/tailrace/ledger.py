@@ -1,7 +1,7 @@
 """The ledger: the counts of one export. They always add up:
 
-    received + generated = delivered + filtered + unchanged + stale + superseded
-                           + dead_lettered + pending
+received + generated = delivered + filtered + unchanged + stale + superseded
+                       + dead_lettered + pending
 """
 
 from __future__ import annotations

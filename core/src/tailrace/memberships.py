@@ -50,9 +50,7 @@ def read_memberships(activation: Activation) -> Memberships:
         made, select = _fields(spaces, entry, dress, unseen)
     else:
         made, select = _dictionaries(spaces, entry, dress, unseen)
-    return Memberships(
-        made, select, lambda: [f"segment {namespace}/{id}" for namespace, id in unseen]
-    )
+    return Memberships(made, select, lambda: [f"segment {namespace}/{id}" for namespace, id in unseen])
 
 
 def _json(value: object) -> msgspec.Raw:

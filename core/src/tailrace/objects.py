@@ -76,9 +76,7 @@ class Segment:
         if not slash:
             namespace = DEFAULT_NAMESPACE
         if not namespace or not identifier or (equals and not name):
-            raise InvalidSettings(
-                f"{text!r} is not a segment", hint="write --segment [NAMESPACE/]ID[=NAME]"
-            )
+            raise InvalidSettings(f"{text!r} is not a segment", hint="write --segment [NAMESPACE/]ID[=NAME]")
         return cls(id=identifier, namespace=namespace, name=name if equals else None)
 
     def __str__(self) -> str:

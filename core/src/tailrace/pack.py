@@ -26,10 +26,7 @@ class Parcel:
     def __len__(self) -> int:
         return len(self.data)
 
-
-    def add(
-        self, key: str, data: bytes, line: bytes, offset: int, number: int, size: int
-    ) -> None:
+    def add(self, key: str, data: bytes, line: bytes, offset: int, number: int, size: int) -> None:
         self.keys.append(key)
         self.data.append(data)
         self.lines.append(line)

@@ -54,6 +54,4 @@ class Track:
 
     @property
     def position(self) -> SourcePosition:
-        return SourcePosition(
-            source=self.source, number=self.number, offset=self._offset, line=self._line
-        )
+        return SourcePosition(source=self.source, number=self.number, offset=self._offset, line=self._line)

@@ -284,9 +284,7 @@ class _Joined(io.RawIOBase):
         return len(data)
 
 
-def _blocks(
-    read: Callable[[int], bytes | None], name: str, max_line: int
-) -> Iterator[Block | LongLine]:
+def _blocks(read: Callable[[int], bytes | None], name: str, max_line: int) -> Iterator[Block | LongLine]:
     offset, number = 0, 1
     rest = b""
     skipped = 0  # bytes of a line over the limit that were read and forgotten
@@ -332,9 +330,7 @@ def _blocks(
         yield Block([rest], offset, number)
 
 
-def _without_long(
-    lines: list[bytes], offset: int, number: int, max_line: int
-) -> Iterator[Block | LongLine]:
+def _without_long(lines: list[bytes], offset: int, number: int, max_line: int) -> Iterator[Block | LongLine]:
     for line in lines:
         length = len(line.removesuffix(b"\n"))
         if length > max_line:
