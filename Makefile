@@ -59,7 +59,7 @@ format: .venv/.dev
 	$(BIN)/ruff format .
 
 bench: .venv/.dev
-	$(BIN)/python tests/bench/run.py
+	$(BIN)/python -m tests.bench.run
 
 # One resolution for every supported platform and Python; no address of an index is recorded.
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
