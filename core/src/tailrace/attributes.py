@@ -15,6 +15,7 @@ from tailrace.raw import ABSENT, Field, struct
 
 Path = tuple[str, ...]
 Attrs = tuple[str, ...]
+Prune = Callable[[Any], None]
 
 
 class _Node:
@@ -60,7 +61,7 @@ class _Node:
             node = node.children[key]
         return tuple(found)
 
-    def pruner(self) -> Callable[[Any], None] | None:
+    def pruner(self) -> Prune | None:
         """A function that blanks parents without a present leaf, or None where there is none."""
         parents = [
             (f"f{index}", child.pruner(), child.type())
@@ -88,7 +89,7 @@ class Attributes:
     the raw value at the key path, where the Struct holds it; `unseen` shrinks as `look` finds."""
 
     fields: list[Field]
-    prune: Callable[[Any], None]
+    prune: Prune
     key: Callable[[Any], msgspec.Raw] | None
     unseen: dict[Attrs, str]
 
@@ -114,17 +115,9 @@ def read_attributes(texts: Sequence[str], key_path: Path | None) -> Attributes:
     key_attrs = tree.attrs(key_path) if key_path is not None and (borrowed or key_path in paths) else None
     prune_parents = tree.pruner()
 
-    def prune(update: Any) -> None:
-        if borrowed and key_attrs is not None:
-            holder = _get(update, key_attrs[:-1]) if len(key_attrs) > 1 else update
-            if holder is not None and holder is not ABSENT:
-                setattr(holder, key_attrs[-1], ABSENT)
-        if prune_parents is not None:
-            prune_parents(update)
-
     return Attributes(
         fields=tree.fields,
-        prune=prune,
+        prune=_pruner(prune_parents, key_attrs if borrowed else None),
         key=_getter(key_attrs) if key_attrs is not None else None,
         unseen={tree.attrs(path): format_path(path) for path in paths},
     )
@@ -132,6 +125,22 @@ def read_attributes(texts: Sequence[str], key_path: Path | None) -> Attributes:
 
 def _getter(attrs: Attrs) -> Callable[[Any], msgspec.Raw]:
     return attrgetter(attrs[0]) if len(attrs) == 1 else lambda update: _get(update, attrs)
+
+
+def _pruner(prune_parents: Prune | None, borrowed: Attrs | None) -> Prune:
+    """Blank the key where it was only borrowed, then the parents that have nothing left."""
+    if borrowed is None:
+        return prune_parents or (lambda update: None)
+    *above, last = borrowed
+
+    def prune(update: Any) -> None:
+        holder = _get(update, tuple(above)) if above else update
+        if holder is not None and holder is not ABSENT:
+            setattr(holder, last, ABSENT)
+        if prune_parents is not None:
+            prune_parents(update)
+
+    return prune
 
 
 def _get(update: Any, attrs: Attrs) -> Any:

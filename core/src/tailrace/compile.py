@@ -15,7 +15,7 @@ import msgspec
 
 from tailrace.attributes import read_attributes
 from tailrace.destination import KeyPlan
-from tailrace.identities import IdentityReader
+from tailrace.identities import identity_reader
 from tailrace.invalid import UNREADABLE, InvalidUpdate, explain
 from tailrace.keying import read_key
 from tailrace.keys import KeyRule
@@ -51,11 +51,11 @@ def compile_export(activation: Activation, key: KeyPlan, key_bytes: int | None =
     key_of = read_key(key, key_bytes, attributes.key)
     blank = (ABSENT, NULL)
     needs_identity = rule.kind == "identity"
-    reduce = IdentityReader(
+    reduce = identity_reader(
         activation.identities,
         keep_extra_fields=activation.keep_extra_fields,
         primary=needs_identity,
-    ).reduce
+    )
     selecting: Field = ("segmentMembership", "segmentMembership", memberships.type, None)
     identifying: Field = ("identityMap", "identityMap", msgspec.Raw, ABSENT)
     update_type = struct("Update", [*attributes.fields, selecting, identifying])

@@ -48,7 +48,7 @@ class Waiting:
 
     @property
     def held(self) -> int:
-        return held(self.key, self.data, self.line)
+        return held(self.data, self.line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +298,7 @@ class Delivery:
     ) -> None:
         if parcel is not None:
             delivered = len(parcel) - len(failures)
-            unsettled = (held(parcel.keys[i], parcel.data[i], parcel.lines[i]) for i in failures)
+            unsettled = (held(parcel.data[i], parcel.lines[i]) for i in failures)
             self._held -= parcel.held - sum(unsettled)
             parcel.group.unsettled -= delivered
             parcel.group.track.advance()

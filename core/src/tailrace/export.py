@@ -160,7 +160,9 @@ class _Run:
         """Project and pack the lines of a block. False: writing has ended."""
         project, limits = self._job.compiled.project, self._limits
         overhead, most = limits.record_overhead, min(limits.record_bytes, limits.bytes)
-        parcel = self._parcel or self._open_parcel(track, block.offset, block.number)
+        parcel = self._parcel
+        if parcel is None:
+            parcel = self._open_parcel(track, block.offset, block.number)
         end, number = block.offset, block.number
         filtered = blank = 0
         alive = True
@@ -204,7 +206,7 @@ class _Run:
         if self._parcel is None:
             self._open_parcel(track, line.offset, line.number)
         self._received += 1
-        self._end = (line.offset + line.length + 1, line.number + 1)
+        self._end = (line.end, line.number + 1)
         message = f"the line is {line.length:,} bytes long, over the limit"
         self._invalid_line("line-too-long", message, track, b"", line.offset, line.number, line.length)
         if self._letters_enough():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -36,58 +36,63 @@ _decode_raw = msgspec.json.Decoder(dict[str, list[msgspec.Raw] | None]).decode
 _encode = msgspec.json.Encoder().encode
 
 
-class IdentityReader:
-    """Reduces an identity map to `{"id"}` entries of the wanted namespaces (None: all).
+Reduce = Callable[[msgspec.Raw], "tuple[Any, Spaces]"]
+"""From an identity map to what is written (ABSENT for nothing) and every identity there is. Raises
+InvalidUpdate."""
 
-    `primary` says whether anybody asks for the flag of that name.
-    """
 
-    def __init__(
-        self, wanted: Sequence[str] | None, *, keep_extra_fields: bool = False, primary: bool = True
-    ) -> None:
-        self._wanted = None if wanted is None else frozenset(wanted)
-        self._keep = keep_extra_fields
-        self._primary = primary
+def identity_reader(
+    wanted: Sequence[str] | None, *, keep_extra_fields: bool = False, primary: bool = True
+) -> Reduce:
+    """Compile the reduction to `{"id"}` entries of the wanted namespaces (None: all). `primary` says
+    whether anybody asks for the flag of that name."""
+    namespaces = None if wanted is None else frozenset(wanted)
 
-    def reduce(self, identity_map: msgspec.Raw) -> tuple[Any, Spaces]:
-        """What is written (ABSENT for nothing) and every identity there is. Raises InvalidUpdate."""
+    def careful(identity_map: msgspec.Raw) -> tuple[Any, Spaces]:
+        return _careful(identity_map, namespaces, keep_extra_fields)
+
+    def reduce(identity_map: msgspec.Raw) -> tuple[Any, Spaces]:
         # Nearly every map is plain: nothing null, nothing empty, no flag that is asked for. Then
         # decoding and encoding is all there is to do.
-        if self._keep or (self._primary and _may_be_flagged(bytes(identity_map))):
-            return self._careful(identity_map)
+        if primary and _may_be_flagged(bytes(identity_map)):
+            return careful(identity_map)
         try:
             spaces = _decode_plain(identity_map)
         except msgspec.ValidationError:
-            return self._careful(identity_map)
-        wanted = self._wanted
-        written = spaces if wanted is None else {k: v for k, v in spaces.items() if k in wanted}
+            return careful(identity_map)
+        written = spaces
+        if namespaces is not None:
+            written = {name: spaces[name] for name in spaces if name in namespaces}
         encoded = _encode(written)
         if not written or encoded.find(b'"id":null') >= 0:
-            return self._careful(identity_map)
+            return careful(identity_map)
         return msgspec.Raw(encoded), spaces
 
-    def _careful(self, identity_map: msgspec.Raw) -> tuple[Any, Spaces]:
-        try:
-            decoded = _decode_careful(identity_map)
-        except msgspec.ValidationError as error:
-            raise wrong_type("identityMap", error) from None
-        whole = _decode_raw(identity_map) if self._keep else {}
-        spaces: Spaces = {}
-        written: dict[str, list[Any]] = {}
-        for namespace, entries in decoded.items():
-            usable = {
-                place: entry
-                for place, entry in enumerate(entries or ())
-                if entry is not None and entry.id not in (ABSENT, NULL)
-            }
-            if not usable:
-                continue
-            spaces[namespace] = list(usable.values())
-            if self._wanted is not None and namespace not in self._wanted:
-                continue
-            if self._keep:
-                as_given = whole[namespace] or []
-                written[namespace] = [as_given[place] for place in usable]
-            else:
-                written[namespace] = [{"id": entry.id} for entry in usable.values()]
-        return written or ABSENT, spaces
+    return careful if keep_extra_fields else reduce
+
+
+def _careful(identity_map: msgspec.Raw, wanted: frozenset[str] | None, keep: bool) -> tuple[Any, Spaces]:
+    try:
+        decoded = _decode_careful(identity_map)
+    except msgspec.ValidationError as error:
+        raise wrong_type("identityMap", error) from None
+    whole = _decode_raw(identity_map) if keep else {}
+    spaces: Spaces = {}
+    written: dict[str, list[Any]] = {}
+    for namespace, entries in decoded.items():
+        usable = {
+            place: entry
+            for place, entry in enumerate(entries or ())
+            if entry is not None and entry.id not in (ABSENT, NULL)
+        }
+        if not usable:
+            continue
+        spaces[namespace] = list(usable.values())
+        if wanted is not None and namespace not in wanted:
+            continue
+        if keep:
+            as_given = whole[namespace] or []
+            written[namespace] = [as_given[place] for place in usable]
+        else:
+            written[namespace] = [{"id": entry.id} for entry in usable.values()]
+    return written or ABSENT, spaces

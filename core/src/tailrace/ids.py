@@ -6,13 +6,13 @@ import hashlib
 
 import msgspec
 
-from tailrace.identities import IdentityReader
+from tailrace.identities import identity_reader
 from tailrace.invalid import UNREADABLE, InvalidUpdate
 from tailrace.keying import candidates
 from tailrace.raw import ABSENT, struct
 
 _decode = msgspec.json.Decoder(struct("Update", [("identities", "identityMap", msgspec.Raw, ABSENT)])).decode
-_reader = IdentityReader(None)
+_reduce = identity_reader(None)
 
 
 def place_version(source_number: int, offset: int) -> str:
@@ -23,7 +23,7 @@ def place_version(source_number: int, offset: int) -> str:
 def profile_key(line: bytes) -> str:
     """The key of the profile by the `identity` rule; empty where the line gives none."""
     try:
-        spaces = _reader.reduce(_decode(line).identities)[1]
+        spaces = _reduce(_decode(line).identities)[1]
         return next(filter(None, candidates(spaces, ())), "")
     except (*UNREADABLE, InvalidUpdate):
         return ""

@@ -25,20 +25,23 @@ def read_key(plan: KeyPlan, limit: int | None, of_update: Callable[[Any], msgspe
     rule = KeyRule.parse(plan.rule)
     usable = fits(limit)
     hashed = plan.hash == "sha256"
+    # Four bytes is the most one character takes, so a short key needs no further look.
+    short = 0 if hashed or limit is None else limit // 4
 
     def finish(text: str | None) -> str | None:
         """The key that a candidate becomes, or None if it counts as missing."""
-        if text and hashed:
+        if not text or len(text) <= short:
+            return text or None
+        if hashed:
             text = hash_key(text)
-        return text if text and usable(text) else None
+        return text if usable(text) else None
 
     if rule.kind == "random":
         return lambda update, spaces, line: random_key()
     if rule.kind == "identity":
         read = _identity(rule.namespaces, finish)
     elif of_update is not None:
-        value_of = of_update
-        read = lambda update, spaces, line: finish(text_of(value_of(update)))  # noqa: E731
+        read = _in_update(of_update, finish)
     else:
         read = _elsewhere(rule.path, finish)
     if plan.missing == "dead-letter":
@@ -71,6 +74,13 @@ def _identity(preferred: tuple[str, ...], finish: Callable[[str | None], str | N
             if key is not None:
                 return key
         return None
+
+    return read
+
+
+def _in_update(value_of: Callable[[Any], msgspec.Raw], finish: Callable[[str | None], str | None]) -> Read:
+    def read(update: Any, spaces: Spaces | None, line: bytes) -> str | None:
+        return finish(text_of(value_of(update)))
 
     return read
 

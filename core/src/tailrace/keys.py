@@ -70,7 +70,6 @@ def fits(limit: int | None) -> Callable[[str], bool]:
         return bool
 
     def test(key: str) -> bool:
-        # Four bytes is the most one character takes, so short keys need no encoding.
-        return len(key) > 0 and (len(key) * 4 <= limit or len(key.encode("utf-8", "surrogatepass")) <= limit)
+        return 0 < len(key.encode("utf-8", "surrogatepass")) <= limit
 
     return test

@@ -141,7 +141,17 @@ def _fields(
                 visit(space, segments)
         return selected
 
-    return struct("Memberships", outer) | None, select
+    def select_in_one(update: Any, memberships: Any) -> bool:
+        space = memberships.n0
+        if space is None or space == only_empty:
+            return False
+        if unseen or dress is not None:
+            visit(space, only_segments)
+        return True
+
+    _, only_empty, only_segments = plans[0]
+    made = struct("Memberships", outer) | None
+    return made, select_in_one if len(plans) == 1 else select
 
 
 def _dictionaries(

@@ -33,12 +33,12 @@ class Parcel:
         self.offsets.append(offset)
         self.numbers.append(number)
         self.size += size
-        self.held += held(key, data, line)
+        self.held += len(data) + len(line)
 
 
-def held(key: str, data: bytes, line: bytes) -> int:
+def held(data: bytes, line: bytes) -> int:
     """The bytes of memory that a record costs while it waits for its fate."""
-    return len(key) + len(data) + len(line)
+    return len(data) + len(line)
 
 
 def record_size(key: str, data: bytes, overhead: int) -> int:

@@ -1,50 +1,30 @@
 """Sources: where profile updates come from, as blocks of lines with their position.
 
-A position is the byte offset in the decompressed stream and the line number. Files may be plain,
-gzip or zstd (told by their first bytes, so a name does not matter); `-` is standard input.
+A position is the byte offset in the decompressed stream and the line number. `-` is standard input.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 from tailrace.errors import SourceNotFound, SourceUnreadable, UsageError
+from tailrace.lines import Block, LineCutter, LongLine
+from tailrace.unpacking import FAILURES, Read, Unpacked
 
-BLOCK = 64 * 1024
+__all__ = ["Block", "LongLine", "Source", "open_sources"]
+
 MAX_LINE = 16 * 2**20
 ITEMS = 64
-BOM = b"\xef\xbb\xbf"
-GZIP = b"\x1f\x8b"
-ZSTD = b"\x28\xb5\x2f\xfd"
-ZSTD_WINDOW_LOG = 27
-"""The largest zstd window accepted, 128 MiB, which is what the zstd tool itself accepts."""
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Whole lines, each with its newline (the last of a source may have none). `offset` and `number`
-    (1-based) are the first line's. An empty block says that nothing has come for a while."""
-
-    lines: list[bytes]
-    offset: int
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class LongLine:
-    """A line over the limit, which was skipped: its position and its length in bytes."""
-
-    offset: int
-    number: int
-    length: int
+ITEM_BYTES = 64 * 1024
+"""A block of an iterable's lines ends at this many lines or bytes."""
 
 
 class Source(Protocol):
@@ -68,7 +48,7 @@ def open_sources(given: object, max_line: int = MAX_LINE) -> list[Source]:
         raise UsageError("a source is a path, '-', a list of paths, or an iterable of lines or dicts")
     if isinstance(given, (list, tuple)) and given and all(_is_path(item) for item in given):
         return [_open(item, max_line) for item in given]
-    return [IterableSource(given)]
+    return [IterableSource(given, max_line)]
 
 
 def _is_path(item: object) -> bool:
@@ -109,20 +89,20 @@ class FileSource:
         self._read = 0
 
     def blocks(self) -> Iterator[Block | LongLine]:
-        with open(self._path, "rb", buffering=0) as raw:
+        try:
+            raw = open(self._path, "rb", buffering=0)  # noqa: SIM115
+        except OSError as error:
+            raise SourceUnreadable(f"source {self.name} cannot be opened: {error.strerror}") from None
+        with raw:
             self._raw = raw
-            yield from _blocks(self._reader(raw), self.name, self._max_line)
+            read: Read = raw.read if self.size is not None else _Waiting(raw).read
+            yield from _blocks(read, self.name, self._max_line)
 
     def consumed(self) -> int:
         raw = self._raw
         if raw is not None and not raw.closed and self.size is not None:
             self._read = raw.tell()
         return self._read
-
-    def _reader(self, raw: IO[bytes]) -> Callable[[int], bytes | None]:
-        if self.size is None:
-            return _compressed_or_plain(_Waiting(raw), self.name)
-        return _compressed_or_plain(raw, self.name)
 
 
 class StandardInput:
@@ -137,8 +117,10 @@ class StandardInput:
         self._input: _Waiting | None = None
 
     def blocks(self) -> Iterator[Block | LongLine]:
+        if sys.stdin is None:
+            raise SourceUnreadable("standard input is closed", hint="name a file, or pipe updates in")
         self._input = _Waiting(getattr(sys.stdin.buffer, "raw", sys.stdin.buffer))
-        yield from _blocks(_compressed_or_plain(self._input, self.name), self.name, self._max_line)
+        yield from _blocks(self._input.read, self.name, self._max_line)
 
     def consumed(self) -> int:
         return self._input.count if self._input else 0
@@ -151,33 +133,46 @@ class IterableSource:
     identity: str | None = None
     size: int | None = None
 
-    def __init__(self, items: Iterable[object]) -> None:
+    def __init__(self, items: Iterable[object], max_line: int) -> None:
         self._items = items
+        self._max_line = max_line
         self._read = 0
 
     def blocks(self) -> Iterator[Block | LongLine]:
         lines: list[bytes] = []
         offset, number = 0, 1
-        for item in self._guarded():
-            lines.append(item)
-            if len(lines) == ITEMS:
-                yield Block(lines, offset, number)
-                offset, number, lines = self._read, number + len(lines), []
+        broken: SourceUnreadable | None = None
+        try:
+            for line in self._lines():
+                length, long = len(line) - 1, len(line) - 1 > self._max_line
+                if not long:
+                    lines.append(line)
+                    if len(lines) < ITEMS and self._read - offset < ITEM_BYTES:
+                        continue
+                if lines:
+                    yield Block(lines, offset, number)
+                    number, lines = number + len(lines), []
+                if long:
+                    yield LongLine(self._read - len(line), number, length, self._read)
+                    number += 1
+                offset = self._read
+        except SourceUnreadable as error:
+            broken = error
         if lines:
             yield Block(lines, offset, number)
+        if broken is not None:
+            raise broken
 
-    def _guarded(self) -> Iterator[bytes]:
-        iterator = iter(self._items)
-        while True:
-            try:
-                item = next(iterator)
-            except StopIteration:
-                return
-            except Exception as error:
-                raise SourceUnreadable(f"the iterable raised {type(error).__name__}") from error
-            line = _as_line(item) + b"\n"
-            self._read += len(line)
-            yield line
+    def _lines(self) -> Iterator[bytes]:
+        try:
+            for item in self._items:
+                line = _as_line(item) + b"\n"
+                self._read += len(line)
+                yield line
+        except SourceUnreadable:
+            raise
+        except Exception as error:
+            raise SourceUnreadable(f"the iterable raised {type(error).__name__}") from error
 
     def consumed(self) -> int:
         return self._read
@@ -192,6 +187,8 @@ def _as_line(item: object) -> bytes:
 
     try:
         return msgspec.json.encode(item)
+    except UnicodeEncodeError:  # half of a surrogate pair: the bad update of one, so a dead letter
+        return json.dumps(item).encode()
     except Exception as error:
         raise SourceUnreadable(
             f"the iterable gave a {type(item).__name__} that is not JSON: {type(error).__name__}",
@@ -226,131 +223,22 @@ class _Waiting:
             return True
 
 
-def _compressed_or_plain(raw: Any, name: str) -> Callable[[int], bytes | None]:
-    """A read function that gives decompressed bytes, b"" at the end, None for 'nothing yet'."""
-    head = b""
-    while len(head) < 4:
-        more = raw.read(4 - len(head))
-        if more is None:
-            continue
-        if not more:
-            break
-        head += more
-    joined = _Joined(head, raw)
-    if head.startswith(GZIP):
-        import gzip
-
-        return gzip.GzipFile(fileobj=io.BufferedReader(joined, BLOCK), mode="rb").read
-    if head.startswith(ZSTD):
-        zstd = _zstd()
-        options = {zstd.DecompressionParameter.window_log_max: ZSTD_WINDOW_LOG}
-        reader: Callable[[int], bytes] = zstd.open(io.BufferedReader(joined, BLOCK), options=options).read
-        return reader
-    if name.endswith((".gz", ".zst")) and head:
-        raise SourceUnreadable(f"source {name}: its first bytes are neither gzip nor zstd")
-    return joined.read_some
-
-
-def _zstd() -> Any:
-    if sys.version_info >= (3, 14):
-        from compression import zstd
-    else:
-        from backports import zstd
-    return zstd
-
-
-class _Joined(io.RawIOBase):
-    """The bytes already looked at, then the rest."""
-
-    def __init__(self, head: bytes, raw: Any) -> None:
-        self._head = head
-        self._raw = raw
-
-    def readable(self) -> bool:
-        return True
-
-    def read_some(self, size: int) -> bytes | None:
-        if self._head:
-            head, self._head = self._head, b""
-            return head
-        data: bytes | None = self._raw.read(size)
-        return data
-
-    def readinto(self, buffer: Any) -> int:
-        data = None
-        while data is None:  # a decompressor cannot be told 'nothing yet'
-            data = self.read_some(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-
-def _blocks(read: Callable[[int], bytes | None], name: str, max_line: int) -> Iterator[Block | LongLine]:
-    offset, number = 0, 1
-    rest = b""
-    skipped = 0  # bytes of a line over the limit that were read and forgotten
-    first = True
-    while True:
-        chunk = _read_chunk(read, name, offset)
-        if chunk is None:
-            yield Block([], offset, number)
-            continue
-        if not chunk:
-            break
-        if first and len(rest) + len(chunk) < len(BOM):
-            rest += chunk
-            continue
-        data = rest + chunk if rest else chunk
-        rest = b""
-        if first:
-            first = False
-            if data.startswith(BOM):
-                data, offset = data[len(BOM) :], len(BOM)
-        if skipped:
-            end = data.find(b"\n") + 1
-            if not end:
-                skipped += len(data)
-                continue
-            yield LongLine(offset, number, skipped + end - 1)
-            offset, number, data, skipped = offset + skipped + end, number + 1, data[end:], 0
-        end = data.rfind(b"\n") + 1
-        if end:
-            # Much faster than bytes.split, which looks at one byte at a time.
-            lines = io.BytesIO(data[:end]).readlines()
-            if len(data) > max_line and max(map(len, lines)) > max_line:
-                yield from _without_long(lines, offset, number, max_line)
-            else:
-                yield Block(lines, offset, number)
-            offset, number = offset + end, number + len(lines)
-        rest = data[end:]
-        if len(rest) > max_line:
-            skipped, rest = len(rest), b""
-    if skipped:
-        yield LongLine(offset, number, skipped)
-    elif rest:
-        yield Block([rest], offset, number)
-
-
-def _without_long(lines: list[bytes], offset: int, number: int, max_line: int) -> Iterator[Block | LongLine]:
-    for line in lines:
-        length = len(line.removesuffix(b"\n"))
-        if length > max_line:
-            yield LongLine(offset, number, length)
-        else:
-            yield Block([line], offset, number)
-        offset, number = offset + len(line), number + 1
-
-
-def _read_chunk(read: Callable[[int], bytes | None], name: str, offset: int) -> bytes | None:
+def _blocks(read: Read, name: str, max_line: int) -> Iterator[Block | LongLine]:
+    """The lines of what may be compressed. Raises SourceUnreadable where it breaks."""
+    content = Unpacked(read, compressed=name.endswith((".gz", ".zst")))
+    cutter = LineCutter(content.read, max_line)
     try:
-        return read(BLOCK)
+        yield from cutter.blocks()
     except (OSError, EOFError) as error:
         what = getattr(error, "strerror", None) or str(error)
     except Exception as error:
-        if type(error).__name__ not in ("error", "ZstdError"):  # zlib.error, ZstdError
+        if type(error).__name__ not in FAILURES:
             raise
         what = str(error)
+    else:
+        return
     raise SourceUnreadable(
-        f"source {name} broke after byte {offset} of its decompressed content: {what}",
+        f"source {name} broke behind byte {cutter.offset} of its content: {what}",
         hint="what came before is settled; mend the file and export it again",
     )
 
