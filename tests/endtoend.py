@@ -1,0 +1,235 @@
+"""A home with activations of a Kinesis stream on this machine, and the installed command in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import tailrace
+from tailrace.deadletters import DeadLetter
+from tests.fakes.kinesis_server import Accepted, KinesisServer, Stream
+
+SEGMENT = "7841ba61-23c1-4bb3-a495-00d695fe1e93"
+OTHER = "59bd2fcd-3c48-4b18-bf56-4f5c5e6967ae"
+KEY, SECRET = "AKIDEXAMPLE", "canary-secret-4c1e"
+CANARY = "canary-person"
+"""Begins the first name of everybody: personal data that may show where it is asked for only."""
+
+ACTIVATIONS = {"hot": "identity", "random": "random", "attribute": "attribute:crm.key"}
+"""The activations of the home, each with a connection of its own, and their key rules."""
+
+TIMEOUT = 60.0
+
+MEASURE = """
+import resource, subprocess, sys
+code = subprocess.run(sys.argv[1:], timeout=60).returncode
+peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+print("peak", peak, file=sys.stderr)
+sys.exit(code)
+"""
+"""A parent that tells the peak of memory of its only child."""
+
+
+def update(
+    number: int, fields: Mapping[str, object] | None = None, *, segment: str = SEGMENT, size: int = 0
+) -> bytes:
+    """One profile update as a line without its end, padded by an exported attribute to `size` bytes
+    more. A field given as None is left out."""
+    value: dict[str, object] = {
+        "identityMap": {"ecid": [{"id": f"id-{number}"}]},
+        "segmentMembership": {
+            "ups": {segment: {"lastQualificationTime": "2026-01-01T00:00:00Z", "status": "realized"}}
+        },
+        "person": {"name": {"firstName": f"{CANARY}-{number}" + "x" * size}},
+    }
+    value |= fields or {}
+    kept = {name: each for name, each in value.items() if each is not None}
+    return json.dumps(kept, separators=(",", ":")).encode()
+
+
+def updates(count: int, start: int = 0, *, size: int = 0) -> bytes:
+    return b"".join(update(number, size=size) + b"\n" for number in range(start, start + count))
+
+
+def keys(count: int, start: int = 0) -> list[str]:
+    """The partition keys of `updates`."""
+    return sorted(f"id-{number}" for number in range(start, start + count))
+
+
+def count_of(ledger: Mapping[str, Any]) -> dict[str, int]:
+    """The terms of a ledger that are not zero."""
+    names = ("received", "generated", "delivered", "filtered", "unchanged", "stale", "superseded")
+    return {name: ledger[name] for name in (*names, "dead_lettered", "pending") if ledger[name]}
+
+
+def balanced(ledger: Mapping[str, Any]) -> bool:
+    counts = Counter(count_of(ledger))
+    into = counts["received"] + counts["generated"]
+    return into == sum(counts.values()) - into
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How one command ended."""
+
+    code: int
+    out: bytes
+    err: bytes
+
+    @property
+    def first(self) -> str:
+        """The first line on standard error."""
+        return self.err.decode().partition("\n")[0]
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def ledger(self) -> dict[str, Any]:
+        ledger: dict[str, Any] = self.json["ledger"]
+        assert balanced(ledger), ledger
+        assert sum(ledger["reasons"].values()) == ledger["dead_lettered"]
+        return ledger
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return count_of(self.ledger)
+
+
+@dataclass
+class Site:
+    """One home and one server. Processes that a test leaves are ended by the fixture."""
+
+    folder: Path
+    server: KinesisServer
+    environ: dict[str, str]
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @property
+    def home(self) -> Path:
+        return self.folder / "home"
+
+    def file(self, name: str, content: bytes) -> Path:
+        path = self.folder / name
+        path.write_bytes(content)
+        return path
+
+    def run(
+        self, *arguments: str | Path, stdin: bytes = b"", environ: Mapping[str, str] | None = None
+    ) -> Ended:
+        """Run a command to its end."""
+        return self.end(self.start(*arguments, stdin=subprocess.PIPE, environ=environ), stdin)
+
+    def export(
+        self,
+        *sources: str | Path,
+        activation: str = "hot",
+        stdin: bytes = b"",
+        environ: Mapping[str, str] | None = None,
+    ) -> Ended:
+        """An export with the ledger as JSON and nothing on standard error but how it ended."""
+        return self.run("export", activation, *sources, "--json", "--quiet", stdin=stdin, environ=environ)
+
+    def start(
+        self,
+        *arguments: str | Path,
+        stdin: int | IO[bytes] = subprocess.DEVNULL,
+        prefix: Sequence[str] = (),
+        environ: Mapping[str, str] | None = None,
+    ) -> subprocess.Popen[bytes]:
+        command = Path(sys.executable).with_name("tailrace")
+        process = subprocess.Popen(
+            [*prefix, command, *arguments],
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=self.folder,
+            env={**self.environ, **(environ or {})},
+        )
+        self.processes.append(process)
+        return process
+
+    def measured(self, *arguments: str | Path) -> tuple[Ended, int]:
+        """Run a command to its end; also the peak of its memory, in bytes."""
+        process = self.start(*arguments, prefix=[sys.executable, "-c", MEASURE])
+        ended = self.end(process)
+        head, _, errors = ended.err.rpartition(b"peak ")
+        return Ended(ended.code, ended.out, head), int(errors)
+
+    @staticmethod
+    def end(process: subprocess.Popen[bytes], stdin: bytes | None = None, timeout: float = TIMEOUT) -> Ended:
+        """Wait for a command; one that hangs fails the test."""
+        out, err = process.communicate(stdin, timeout=timeout)
+        return Ended(process.returncode, out, err)
+
+    def client(self) -> tailrace.Tailrace:
+        return tailrace.open(self.home, database_url="")
+
+    def letters(self) -> list[DeadLetter]:
+        with self.client() as t:
+            return t.dead_letters.list()
+
+    def stream(self) -> list[Accepted]:
+        return self.server.accepted()
+
+    def arrived(self) -> list[str]:
+        """The keys on the stream, in order of their text."""
+        return sorted(record.key for record in self.stream())
+
+
+def clean_environment(folder: Path) -> dict[str, str]:
+    """Nothing of the machine's own AWS configuration, proxies, keyring or settings."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AWS_", "TAILRACE_")) and not name.upper().endswith("_PROXY")
+    }
+    return kept | {
+        "TAILRACE_HOME": str(folder / "home"),
+        "XDG_CONFIG_HOME": str(folder / "config"),
+        "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
+        "SITE_SECRET": SECRET,
+        "AWS_CONFIG_FILE": str(folder / "aws-config"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(folder / "aws-credentials"),
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "NO_COLOR": "1",
+    }
+
+
+def make_home(home: Path) -> None:
+    """An account whose server is not known yet, and the activations."""
+    with tailrace.open(home, database_url="") as t:
+        t.accounts.add(
+            "prod",
+            destination="kinesis",
+            settings={
+                "region": "eu-west-1",
+                "access_key_id": KEY,
+                "secret_key": "env:SITE_SECRET",
+                "endpoint_url": "http://127.0.0.1:9",
+            },
+        )
+        for name, rule in ACTIVATIONS.items():
+            t.connections.add(name, account="prod", settings={"stream": "hot-leads", "partition_key": rule})
+            t.activations.add(name, connection=name, segments=[SEGMENT], attributes=["person.name.firstName"])
+
+
+def make_site(folder: Path, prepared: Path, server: KinesisServer) -> Site:
+    """A copy of a prepared home whose account is at the server."""
+    shutil.copytree(prepared, folder / "home")
+    with tailrace.open(folder / "home", database_url="") as t:
+        t.accounts.update("prod", settings={"endpoint_url": server.url})
+    return Site(folder, server, clean_environment(folder))
+
+
+def new_server() -> KinesisServer:
+    return KinesisServer(streams={"hot-leads": Stream()}, credentials={KEY: SECRET})
