@@ -167,7 +167,8 @@ class _Run:
         filtered = blank = 0
         alive = True
         for line in block.lines:
-            offset, end = end, end + len(line)
+            offset = end
+            end += len(line)
             number += 1
             try:
                 record = project(line)
