@@ -48,12 +48,14 @@ class DestinationSpec:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
     """One thing the auth step looked at. `status`: `ok`, `failed`, or `unproven` (could not be
-    told without sending data, or may not be asked)."""
+    told without sending data, or may not be asked). `exit_code` is what a failed check makes of
+    `tailrace connection test`: 3 configuration, 4 authentication, 6 destination unavailable."""
 
     name: str
     status: Literal["ok", "failed", "unproven"]
     detail: str
     hint: str | None = None
+    exit_code: Literal[3, 4, 6] = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -174,3 +174,20 @@ def test_the_policy_is_printed_from_the_settings() -> None:
     spec = destination.account()
     text = destination.policy(spec.account(region="eu-west-1"), spec.connection(stream="hot-leads"))
     assert '"arn:aws:kinesis:eu-west-1:*:stream/hot-leads"' in text
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [(Refuse("UnrecognizedClientException"), 4), (Reset(), 6)],
+    ids=["credentials", "network"],
+)
+def test_a_failed_check_says_which_kind_of_trouble_it_is(fault: Fault, code: int) -> None:
+    """`tailrace connection test` ends with it."""
+    with KinesisServer(streams={"hot-leads": Stream()}) as server:
+        server.script("DescribeStreamSummary", fault)
+        assert named(look(server), "stream").exit_code == code
+
+
+def test_a_missing_stream_is_no_matter_of_credentials() -> None:
+    with KinesisServer(streams={}) as server:
+        assert named(look(server), "stream").exit_code == 3

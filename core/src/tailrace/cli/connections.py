@@ -21,7 +21,7 @@ from tailrace.cli.options import (
     noun,
 )
 from tailrace.cli.prompts import required
-from tailrace.errors import AuthenticationFailed
+from tailrace.errors import AuthenticationFailed, ConfigurationError, TailraceError, Unavailable
 
 if TYPE_CHECKING:
     from tailrace.client import Tailrace
@@ -154,12 +154,21 @@ def policy(console: Console, name: ConnectionName) -> None:
             console.print(text.rstrip("\n"))
 
 
+FAILED: dict[int, type[TailraceError]] = {
+    4: AuthenticationFailed,
+    3: ConfigurationError,
+    6: Unavailable,
+}
+WORST_FIRST = list(FAILED)
+
+
 def _test(console: Console, t: Tailrace, name: str, shape: dict[str, object]) -> None:
     report = t.connections.test(name)
     failed = [check for check in report.checks if check.status == "failed"]
     error = None
     if failed:
-        error = AuthenticationFailed(
+        worst = min(failed, key=lambda check: WORST_FIRST.index(check.exit_code))
+        error = FAILED[worst.exit_code](
             f"connection {name!r} failed: {', '.join(check.name for check in failed)}",
             hint=next((check.hint for check in failed if check.hint), None),
         )

@@ -7,7 +7,17 @@ write the probe. Elsewhere it stays unproven, and the report says so.
 
 from __future__ import annotations
 
-from tailrace import AuthReport, Check, HookContext, Misconfigured, TailraceError, Unavailable
+from typing import Literal
+
+from tailrace import (
+    AuthReport,
+    Check,
+    ConfigurationError,
+    HookContext,
+    Misconfigured,
+    TailraceError,
+    Unavailable,
+)
 from tailrace_kinesis.answers import Answer, describe, error_code
 from tailrace_kinesis.client import KinesisClient
 from tailrace_kinesis.endpoints import is_aws
@@ -75,7 +85,7 @@ def _stream(client: KinesisClient) -> tuple[Check, Summary | None]:
             detail = "the server's description of the stream cannot be read"
             return Check(name="stream", status="unproven", detail=detail), None
         detail, hint = f"{client.stream.name} is {status}", "wait until the stream is ACTIVE"
-        return Check(name="stream", status="failed", detail=detail, hint=hint), summary
+        return Check(name="stream", status="failed", detail=detail, hint=hint, exit_code=3), summary
     code = error_code(answer)
     if code == "ResourceNotFoundException":
         return _failed("stream", no_such_stream(client, answer)), None
@@ -146,4 +156,9 @@ def read_dry_run(client: KinesisClient, answer: Answer, doing: str) -> Check:
 
 
 def _failed(name: str, error: TailraceError) -> Check:
-    return Check(name=name, status="failed", detail=error.message, hint=error.hint)
+    exit_code: Literal[3, 4, 6] = 4
+    if isinstance(error, Unavailable):
+        exit_code = 6
+    elif isinstance(error, ConfigurationError):
+        exit_code = 3
+    return Check(name=name, status="failed", detail=error.message, hint=error.hint, exit_code=exit_code)
