@@ -81,22 +81,20 @@ class LineCutter:
         return head, ended
 
     def _cut(self, piece: bytes) -> Iterator[Block | LongLine]:
-        end = piece.rfind(b"\n") + 1
-        if not end:
-            self._hold(piece)
-            return
-        start = 0
-        if self._skipped:
-            start = piece.find(b"\n") + 1
-            yield self._long(self._skipped + start - 1, 1)
-        whole = piece[start:end]
-        if self._rest:
-            whole = b"".join([*self._rest, whole])
-        self._rest, self._rest_size, self._skipped = [], 0, 0
-        if whole:
-            yield from self._lines(whole)
-        if end < len(piece):
-            self._hold(piece[end:])
+        # No copy of the piece, and much faster than bytes.split, which looks at one byte at a time.
+        lines = io.BytesIO(piece).readlines()
+        tail = b"" if piece.endswith(b"\n") else lines.pop()
+        if lines:
+            size = self._rest_size + len(piece) - len(tail)
+            if self._skipped:
+                first = lines.pop(0)
+                yield self._long(self._skipped + len(first) - 1, 1)
+                size -= len(first)
+            elif self._rest:
+                lines[0] = b"".join([*self._rest, lines[0]])
+            self._rest, self._rest_size, self._skipped = [], 0, 0
+            yield from self._lines(lines, size)
+        self._hold(tail)
 
     def _hold(self, piece: bytes) -> None:
         """Keep the beginning of a line, or its length only once it is too long."""
@@ -110,11 +108,11 @@ class LineCutter:
         if self._rest_size > self._max_line:
             self._skipped, self._rest, self._rest_size = self._rest_size, [], 0
 
-    def _lines(self, whole: bytes) -> Iterator[Block | LongLine]:
-        # Much faster than bytes.split, which looks at one byte at a time.
-        lines = io.BytesIO(whole).readlines()
-        if len(whole) <= self._max_line or max(map(len, lines)) <= self._max_line:
-            yield self._block(lines, len(whole))
+    def _lines(self, lines: list[bytes], size: int) -> Iterator[Block | LongLine]:
+        if not lines:
+            return
+        if size <= self._max_line or max(map(len, lines)) <= self._max_line:
+            yield self._block(lines, size)
             return
         for line in lines:
             length = len(line) - 1
