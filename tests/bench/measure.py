@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-SECONDS = 300.0
+SECONDS = 600.0
 """No command may take longer."""
 
 

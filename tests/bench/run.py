@@ -29,6 +29,7 @@ ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 KEY = {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "not-a-secret"}
 STARTS = 5
+WHO = ("tailrace", "boto3")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +97,10 @@ def run(folder: Path, events: int, repeats: int) -> Results:
     records_of_tenth = sum(1 for _ in records(str(tenth)))
     size = f"{results.input_bytes / 2**20:.0f} MiB"
     print(f"{events:,} updates, {size}, {results.records:,} records; {results.sink} sink", flush=True)
-    for _ in range(repeats):
-        for case in CASES:
-            for who in ("tailrace", "boto3"):
+    for number in range(repeats):
+        first = number % len(CASES)
+        for case in CASES[first:] + CASES[:first]:
+            for who in WHO if number % 2 == 0 else reversed(WHO):
                 taken = bench.take(who, whole, results.records, case)
                 results.add(who, case, taken)
                 print(
