@@ -1,7 +1,7 @@
 """Tailrace's own benchmark: `tailrace export` beside a plain boto3 loop, on this machine.
 
     make bench                                     # python -m tests.bench.run
-    .venv/bin/python -m tests.bench.run --events 50000 --repeats 1 --out /tmp/bench
+    .venv/bin/python -m tests.bench.run --events 50000 --repeats 1 --out somewhere-else
 
 Both send the same records of the same file to the same sink, in turn. What counts is the ratio of the two:
 the speeds alone say more about the machine. Writes benchmark.md and benchmark.svg.
