@@ -77,9 +77,14 @@ class DeadLetterFile:
         data = memoryview(text.encode("utf-8", "surrogatepass"))
         with self._lock:
             descriptor = self._open()
-            while data:
-                data = data[os.write(descriptor, data) :]
-            os.fsync(descriptor)
+            before = os.fstat(descriptor).st_size
+            try:
+                while data:
+                    data = data[os.write(descriptor, data) :]
+                os.fsync(descriptor)
+            except OSError:  # half a letter would spoil the next one
+                os.ftruncate(descriptor, before)
+                raise
 
     def _open(self) -> int:
         if self._descriptor is None:
