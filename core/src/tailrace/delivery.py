@@ -157,7 +157,7 @@ class Delivery:
             self._work_ready.notify_all()
         while True:
             with self._lock:
-                if self.failure is not None or not self.counts.pending:
+                if self.failure is not None or not (self._fresh or self._again or self._writing):
                     break
                 self._room.wait(TICK)
             self.check()
@@ -184,7 +184,8 @@ class Delivery:
         return len(self._writing)
 
     def check(self) -> None:
-        """End the run when a write is late beyond its deadline."""
+        """End the run when a write is late beyond its deadline, or when the time to give up comes
+        while nothing is being written (the destination may have asked for a long wait)."""
         late = self._clock.monotonic() - self._write_timeout - min(GRACE, self._write_timeout)
         with self._lock:
             if any(started < late for started in self._writing.values()):
@@ -195,6 +196,8 @@ class Delivery:
                         hint="its records may have been sent; they count as pending",
                     )
                 )
+            if not self._writing:
+                self._give_up(self._clock.monotonic())
 
     # --- the writing threads ------------------------------------------------------------------
 
@@ -334,12 +337,12 @@ class Delivery:
         self._last_refusal = f"{last.code}: {last.message}" if last.message else last.code
         log.info("write of %d: %d to send again, last %s", size, len(again), last.code)
         if len(failures) == size:
+            if self._failing_since is None:
+                self._failing_since = now
             self._give_up(now)
 
     def _give_up(self, now: float) -> None:
-        if self._failing_since is None:
-            self._failing_since = now
-        if now - self._failing_since >= self._give_up_after:
+        if self._failing_since is not None and now - self._failing_since >= self._give_up_after:
             self._fail(
                 Unavailable(
                     f"destination {self._name} accepted nothing for {self._give_up_after:g} s; "
