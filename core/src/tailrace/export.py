@@ -11,26 +11,24 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tailrace.compile import Compiled, InvalidUpdate
-from tailrace.deadletters import DeadLetterFile, Letter
-from tailrace.delivery import BUDGET, Delivery, Refused
+from tailrace.deadletters import DeadLetterFile
+from tailrace.delivery import BUDGET, Delivery
 from tailrace.destination import Clock, Exporter, Plan
-from tailrace.errors import Interrupted, SourceUnreadable, StateError, TailraceError
-from tailrace.ids import event_id, place_version, profile_key
+from tailrace.errors import Interrupted, SourceUnreadable, TailraceError
 from tailrace.ledger import Ledger
+from tailrace.letters import Letters
 from tailrace.pack import Parcel, record_size
 from tailrace.settle import Track
 from tailrace.sources import Block, LongLine, Source
 
 log = logging.getLogger("tailrace.export")
 
-LETTERS_AT_ONCE = 500
-LETTER_BYTES_AT_ONCE = 2**20
-"""A group closes at this many dead letters, so that they are written and synced together."""
+PARCELS = 4
+"""A parcel holds at most this part of the budget, so that several are under way at once."""
 
 PROGRESS_EVERY = 0.1
 DRAIN = 30.0
@@ -78,21 +76,22 @@ class Job:
 def run_export(job: Job) -> Ledger:
     """Export all sources. Returns the ledger of a run that finished, dead letters or not; otherwise
     raises the error it ended with, its `ledger` set."""
-    return _Run(job).execute()
+    return Running(job).execute()
 
 
-class _Run:
+class Running:
+    """One export on its way. `ledger` tells where it stands at any time, its end included."""
+
     def __init__(self, job: Job) -> None:
         self._job = job
         self._limits = job.plan.limits
         self._clock = job.clock
         self._started = job.clock.monotonic()
         self._tracks: list[Track] = []
-        self._received = self._filtered = self._invalid = 0
-        self._letters: list[Letter] = []
-        self._letter_bytes = 0
-        self._reasons: Counter[str] = Counter()
+        self._received = self._filtered = 0
+        self._letters = Letters(job.letters, job.activation_id, job.clock)
         self._parcel: Parcel | None = None
+        self._parcel_held = job.budget // PARCELS
         self._next_progress = 0.0
         self._drain_until: float | None = None
         self._errors: list[TailraceError] = []
@@ -104,7 +103,7 @@ class _Run:
             give_up_after=job.give_up_after,
             write_timeout=job.write_timeout,
             clock=job.clock,
-            bury=self._bury,
+            bury=self._letters.write_refused,
             budget=job.budget,
         )
 
@@ -113,9 +112,9 @@ class _Run:
             try:
                 self._read_all()
                 self._delivery.finish(self._waiting)
-            except KeyboardInterrupt:  # once: drain; again: it goes through
+            except KeyboardInterrupt:  # once: settle what is in flight; again: it goes through
                 self._job.stop.set()
-                self._close_parcel()
+                self._received = self._met()
                 self._delivery.finish(self._waiting)
             except TailraceError as error:
                 self._errors.append(error)
@@ -140,6 +139,13 @@ class _Run:
                 self._errors.append(error)
             self._close_parcel()
 
+    def _met(self) -> int:
+        """Updates whose fate is known or in hand. An interrupt may come between reading a line and
+        that: the line counts as not read."""
+        letters = self._letters.written + self._letters.waiting
+        unsent = len(self._parcel) if self._parcel is not None else 0
+        return self._filtered + letters + self._delivery.counts.submitted + unsent
+
     def _ending(self) -> bool:
         return self._job.stop.is_set() or self._delivery.failure is not None
 
@@ -158,50 +164,54 @@ class _Run:
 
     def _read_block(self, block: Block, track: Track) -> bool:
         """Project and pack the lines of a block. False: writing has ended."""
-        project, limits = self._job.compiled.project, self._limits
+        project, limits, letters = self._job.compiled.project, self._limits, self._letters
         overhead, most = limits.record_overhead, min(limits.record_bytes, limits.bytes)
         parcel = self._parcel
         if parcel is None:
             parcel = self._open_parcel(track, block.offset, block.number)
         end, number = block.offset, block.number
         filtered = blank = 0
-        alive = True
-        for line in block.lines:
-            offset = end
-            end += len(line)
-            number += 1
-            try:
-                record = project(line)
-            except InvalidUpdate as invalid:
-                if not line.strip():
-                    blank += 1
+        try:
+            for line in block.lines:
+                offset, end = end, end + len(line)
+                number += 1
+                try:
+                    record = project(line)
+                except InvalidUpdate as invalid:
+                    if not line.strip():
+                        blank += 1
+                        continue
+                    letters.add(invalid.reason, invalid.message, track, line, offset, number - 1)
+                    if letters.enough:
+                        if not self._dispatch(parcel, end, number):
+                            return False
+                        parcel = self._open_parcel(track, end, number)
                     continue
-                self._invalid_line(invalid.reason, invalid.message, track, line, offset, number - 1)
-                if self._letters_enough():
-                    alive = self._dispatch(parcel, end, number)
+                if record is None:
+                    filtered += 1
+                    continue
+                key, data = record
+                size = len(data) + len(key) + overhead if key.isascii() else record_size(key, data, overhead)
+                if size > most:
+                    message = f"the record is {size:,} bytes; the limit is {most:,}"
+                    letters.add("too-large", message, track, line, offset, number - 1)
+                    continue
+                if (
+                    len(parcel.data) >= limits.records
+                    or parcel.size + size > limits.bytes
+                    or parcel.held > self._parcel_held
+                ):
+                    end, number = offset, number - 1  # before this line, in case that it ends here
+                    if not self._dispatch(parcel, end, number):
+                        return False
                     parcel = self._open_parcel(track, end, number)
-                    if not alive:
-                        break
-                continue
-            if record is None:
-                filtered += 1
-                continue
-            key, data = record
-            size = record_size(key, data, overhead)
-            if size > most:
-                message = f"the record is {size:,} bytes; the limit is {most:,}"
-                self._invalid_line("too-large", message, track, line, offset, number - 1)
-                continue
-            if len(parcel.data) >= limits.records or parcel.size + size > limits.bytes:
-                alive = self._dispatch(parcel, offset, number - 1)
-                parcel = self._open_parcel(track, offset, number - 1)
-            parcel.add(key, data, line, offset, number - 1, size)
-            if not alive:
-                break
-        self._received += number - block.number - blank
-        self._filtered += filtered
-        self._end = (end, number)
-        return alive
+                    end, number = offset + len(line), number + 1
+                parcel.add(key, data, line, offset, number - 1, size)
+        finally:
+            self._received += number - block.number - blank
+            self._filtered += filtered
+            self._end = (end, number)
+        return True
 
     def _long_line(self, line: LongLine, track: Track) -> None:
         if self._parcel is None:
@@ -209,50 +219,9 @@ class _Run:
         self._received += 1
         self._end = (line.end, line.number + 1)
         message = f"the line is {line.length:,} bytes long, over the limit"
-        self._invalid_line("line-too-long", message, track, b"", line.offset, line.number, line.length)
-        if self._letters_enough():
+        self._letters.add("line-too-long", message, track, b"", line.offset, line.number, line.length)
+        if self._letters.enough:
             self._close_parcel()
-
-    def _invalid_line(
-        self,
-        reason: str,
-        message: str,
-        track: Track,
-        line: bytes,
-        offset: int,
-        number: int,
-        length: int | None = None,
-    ) -> None:
-        self._letters.append(self._letter(reason, message, track, line, offset, number, size=length))
-        self._letter_bytes += len(line)
-
-    def _letter(
-        self,
-        reason: str,
-        message: str,
-        track: Track,
-        line: bytes,
-        offset: int,
-        number: int,
-        code: str | None = None,
-        size: int | None = None,
-    ) -> Letter:
-        version = place_version(track.number, offset)
-        line = line.removesuffix(b"\n")
-        return Letter(
-            reason=reason,
-            message=message,
-            source=track.source,
-            offset=offset,
-            line=number,
-            original=line,
-            event_id=event_id(self._job.activation_id, profile_key(line), version, line),
-            code=code,
-            size=size,
-        )
-
-    def _letters_enough(self) -> bool:
-        return len(self._letters) >= LETTERS_AT_ONCE or self._letter_bytes >= LETTER_BYTES_AT_ONCE
 
     # --- groups -------------------------------------------------------------------------------
 
@@ -264,42 +233,12 @@ class _Run:
     def _close_parcel(self) -> None:
         if self._parcel is not None:
             self._dispatch(self._parcel, *self._end)
-            self._parcel = None
 
     def _dispatch(self, parcel: Parcel, offset: int, number: int) -> bool:
         """Write the letters of the group, then hand over its records."""
-        if self._letters:
-            self._write_letters(self._letters)
-            self._invalid += len(self._letters)
-            self._letters, self._letter_bytes = [], 0
+        self._letters.write()
+        self._parcel = None
         return self._delivery.submit(parcel, offset, number, self._waiting)
-
-    def _bury(self, refused: Sequence[Refused]) -> None:
-        """Dead letters of records that the destination refused; called by writing threads."""
-        self._write_letters(
-            [
-                self._letter(
-                    "rejected",
-                    letter.failure.message or letter.failure.code,
-                    letter.record.group.track,
-                    letter.record.line,
-                    letter.record.offset,
-                    letter.record.number,
-                    code=letter.failure.code,
-                )
-                for letter in refused
-            ]
-        )
-
-    def _write_letters(self, letters: Sequence[Letter]) -> None:
-        try:
-            self._job.letters.write(letters, self._clock.time())
-        except OSError as error:
-            raise StateError(
-                f"dead letters cannot be written: {error.strerror}",
-                hint="make room in the home folder, then export the source again",
-            ) from None
-        self._reasons.update(letter.reason for letter in letters)
 
     # --- time ---------------------------------------------------------------------------------
 
@@ -325,7 +264,7 @@ class _Run:
     def _progress(self) -> Progress:
         sizes = [source.size for source in self._job.sources]
         return Progress(
-            ledger=self._ledger(),
+            ledger=self.ledger(),
             in_flight=self._delivery.writing,
             bytes_read=sum(source.consumed() for source in self._job.sources),
             bytes_total=None if None in sizes else sum(size or 0 for size in sizes),
@@ -334,7 +273,7 @@ class _Run:
 
     # --- the end ------------------------------------------------------------------------------
 
-    def _ledger(self, warnings: Sequence[str] = ()) -> Ledger:
+    def ledger(self, warnings: Sequence[str] = ()) -> Ledger:
         counts = self._delivery.counts
         unsent = len(self._parcel) if self._parcel is not None else 0
         return Ledger(
@@ -342,15 +281,15 @@ class _Run:
             received=self._received,
             delivered=counts.delivered,
             filtered=self._filtered,
-            dead_lettered=self._invalid + counts.rejected,
-            pending=counts.pending + len(self._letters) + unsent,
+            dead_lettered=self._letters.written + counts.rejected,
+            pending=counts.pending + self._letters.waiting + unsent,
             retries=counts.retries,
             ambiguous_resends=counts.ambiguous,
             writes=counts.writes,
             seconds=self._clock.monotonic() - self._started,
             sources=tuple(track.position for track in self._tracks),
             warnings=tuple(warnings),
-            reasons=dict(self._reasons),
+            reasons=self._letters.reasons(),
         )
 
     def _close_exporter(self) -> None:
@@ -378,7 +317,7 @@ class _Run:
         warnings = []
         if not errors and self._received:
             warnings = [f"{name} was never seen" for name in self._job.compiled.unseen()]
-        ledger = self._ledger(warnings)
+        ledger = self.ledger(warnings)
         if self._job.on_progress is not None:
             self._job.on_progress(self._progress())
         if not errors:

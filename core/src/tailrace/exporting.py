@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from tailrace.compile import Compiled, InvalidUpdate, compile_export
 from tailrace.deadletters import DeadLetterFile
 from tailrace.errors import ConfigurationError, Interrupted, TailraceError, UsageError
-from tailrace.export import Job, Progress, run_export
+from tailrace.export import Job, Progress, Running
 from tailrace.ledger import Ledger
 from tailrace.sources import LongLine, Source, open_sources
 
@@ -65,9 +65,10 @@ def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
     run = runs.start(prepared.activation)
     log.info("run %d begins: activation %s, version %d", run, name, prepared.activation.version)
     letters = DeadLetterFile(t.home / "dead-letters", run, name)
+    running: Running | None = None
     try:
         exporter = prepared.hooks.export(prepared.plan, prepared.context)
-        ledger = run_export(
+        running = Running(
             Job(
                 run=run,
                 activation_id=prepared.activation.id,
@@ -85,11 +86,12 @@ def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
                 on_progress=options.on_progress,
             )
         )
+        ledger = running.execute()
     except BaseException as error:
         known = error if isinstance(error, TailraceError) else None
-        if known is not None and known.ledger is None:
-            known.ledger = Ledger(run=run)
-        ledger = known.ledger if known is not None and known.ledger else Ledger(run=run)
+        ledger = Ledger(run=run) if running is None else running.ledger()
+        if known is not None:
+            known.ledger = ledger = known.ledger or ledger
         runs.finish(
             run,
             status="interrupted" if isinstance(error, (Interrupted, KeyboardInterrupt)) else "failed",

@@ -1,0 +1,123 @@
+"""The dead letters of one run, from a fate to the file.
+
+The reading thread gathers its letters, so that many are written and synced together; the writing
+threads bring what the destination refused and wait until it is on disk.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Sequence
+
+from tailrace.deadletters import DeadLetterFile, Letter
+from tailrace.delivery import Refused
+from tailrace.destination import Clock
+from tailrace.errors import StateError
+from tailrace.ids import event_id, place_version, profile_key
+from tailrace.settle import Track
+
+AT_ONCE = 500
+BYTES_AT_ONCE = 2**20
+"""So many letters or bytes of them are gathered at most."""
+
+
+class Letters:
+    """`written` counts the reading thread's letters that are on disk, `waiting` those that are not."""
+
+    def __init__(self, file: DeadLetterFile, activation_id: str, clock: Clock) -> None:
+        self._file = file
+        self._activation_id = activation_id
+        self._clock = clock
+        self._gathered: list[Letter] = []
+        self._bytes = 0
+        self._lock = threading.Lock()
+        self._reasons: Counter[str] = Counter()
+        self.written = 0
+
+    @property
+    def waiting(self) -> int:
+        return len(self._gathered)
+
+    @property
+    def enough(self) -> bool:
+        return len(self._gathered) >= AT_ONCE or self._bytes >= BYTES_AT_ONCE
+
+    def add(
+        self,
+        reason: str,
+        message: str,
+        track: Track,
+        line: bytes,
+        offset: int,
+        number: int,
+        size: int | None = None,
+    ) -> None:
+        """Gather the letter of a line that cannot become a record."""
+        self._gathered.append(self._letter(reason, message, track, line, offset, number, size=size))
+        self._bytes += len(line)
+
+    def write(self) -> None:
+        """Write what was gathered. Raises StateError; then nothing of it counts as written."""
+        if self._gathered:
+            self._write(self._gathered)
+            self.written += len(self._gathered)
+            self._gathered, self._bytes = [], 0
+
+    def write_refused(self, refused: Sequence[Refused]) -> None:
+        """Write the letters of records that the destination refused. Raises StateError."""
+        self._write(
+            [
+                self._letter(
+                    "rejected",
+                    each.failure.message or each.failure.code,
+                    each.record.group.track,
+                    each.record.line,
+                    each.record.offset,
+                    each.record.number,
+                    code=each.failure.code,
+                )
+                for each in refused
+            ]
+        )
+
+    def reasons(self) -> dict[str, int]:
+        """The letters on disk, by reason."""
+        with self._lock:
+            return dict(self._reasons)
+
+    def _letter(
+        self,
+        reason: str,
+        message: str,
+        track: Track,
+        line: bytes,
+        offset: int,
+        number: int,
+        code: str | None = None,
+        size: int | None = None,
+    ) -> Letter:
+        version = place_version(track.number, offset)
+        line = line.removesuffix(b"\n")
+        return Letter(
+            reason=reason,
+            message=message,
+            source=track.source,
+            offset=offset,
+            line=number,
+            original=line,
+            event_id=event_id(self._activation_id, profile_key(line), version, line),
+            code=code,
+            size=size,
+        )
+
+    def _write(self, letters: Sequence[Letter]) -> None:
+        try:
+            self._file.write(letters, self._clock.time())
+        except OSError as error:
+            raise StateError(
+                f"dead letters cannot be written: {error.strerror}",
+                hint="make room in the home folder, then export the source again",
+            ) from None
+        with self._lock:
+            self._reasons.update(letter.reason for letter in letters)
