@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -18,11 +21,30 @@ def prepared_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def site(tmp_path: Path, prepared_home: Path) -> Iterator[Site]:
+def site(tmp_path: Path, prepared_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """Its environment holds in this process, too."""
     with new_server() as server:
         made = make_site(tmp_path, prepared_home, server)
+        for name in os.environ.keys() - made.environ.keys():
+            monkeypatch.delenv(name)
+        for name, value in made.environ.items():
+            monkeypatch.setenv(name, value)
         yield made
         for process in made.processes:
             if process.poll() is None:
                 process.kill()
             process.communicate()
+
+
+@pytest.fixture
+def limited() -> Iterator[None]:
+    """A test that hangs in this process fails."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        raise TimeoutError("the test hangs")
+
+    before = signal.signal(signal.SIGALRM, handle)
+    signal.setitimer(signal.ITIMER_REAL, 120.0)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0.0)
+    signal.signal(signal.SIGALRM, before)

@@ -1,0 +1,161 @@
+"""The pipeline in this process: an export into a destination that a test scripts, write by write."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tailrace.compile import compile_export
+from tailrace.deadletters import DeadLetter, DeadLetterFile, DeadLetters
+from tailrace.destination import Batch, BatchResult, Exporter, Failure, FailureKind, KeyPlan, Limits, Plan
+from tailrace.errors import NotConnected, TailraceError, Transient
+from tailrace.export import Job, Progress, run_export
+from tailrace.ledger import Ledger
+from tailrace.objects import Activation, Segment
+from tailrace.sources import open_sources
+from tests.endtoend import SEGMENT
+
+LIMITS = Limits(records=10, bytes=100_000, record_bytes=50_000, key_bytes=256)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What one write meets. `part` of its records (0 to 1) fail with `kind`; with `whole` the write
+    raises instead. `taken`: the destination kept them all the same (ambiguous only)."""
+
+    kind: FailureKind = "retry"
+    part: float = 1.0
+    whole: bool = False
+    taken: bool = False
+
+
+@dataclass
+class Fickle:
+    """A destination that follows a script, then takes everything but the poison, which it rejects.
+
+    It keeps the account that the engine has to match: what it took, how often, and what it said.
+    """
+
+    script: Sequence[Fault | None] = ()
+    always: Fault | None = None
+    poison: frozenset[str] = frozenset()
+    before: Callable[[Batch], None] = lambda batch: None
+    taken: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
+    said: Counter[str] = field(default_factory=Counter)
+    uninvited: list[str] = field(default_factory=list)
+    """Keys that were sent although their last answer was final."""
+    times: list[tuple[float, tuple[str, ...]]] = field(default_factory=list)
+    closed: int = 0
+    _final: set[str] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def write(self, batch: Batch) -> BatchResult:
+        self.before(batch)
+        with self._lock:
+            turn = len(self.times)
+            self.times.append((time.monotonic(), tuple(batch.keys)))
+            self.uninvited += self._final.intersection(batch.keys)
+            fault = self.script[turn] if turn < len(self.script) else self.always
+            return self._answer(batch, fault, random.Random(turn))
+
+    def close(self) -> None:
+        self.closed += 1
+
+    def _answer(self, batch: Batch, fault: Fault | None, draw: random.Random) -> BatchResult:
+        failing = {i for i in range(len(batch)) if fault is not None and draw.random() < fault.part}
+        failures: dict[int, Failure] = {}
+        for index, key in enumerate(batch.keys):
+            if fault is not None and (fault.whole or index in failing):
+                if fault.taken:
+                    self.taken[key] += 1
+                self.said[fault.kind] += 1
+                failures[index] = Failure(fault.kind, "Scripted")
+            elif key in self.poison:
+                self.rejected[key] += 1
+                self._final.add(key)
+                failures[index] = Failure("rejected", "Poison")
+            else:
+                self.taken[key] += 1
+                self._final.add(key)
+        if fault is not None and fault.whole:
+            if fault.kind == "retry":
+                raise NotConnected("scripted")
+            raise Transient("scripted", ambiguous=fault.kind == "ambiguous")
+        return BatchResult(len(batch), failures)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    ledger: Ledger
+    error: TailraceError | None
+    letters: list[DeadLetter]
+
+
+def activation() -> Activation:
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    return Activation(
+        id="activation-1",
+        name="hot",
+        version=1,
+        connection_id="connection-1",
+        connection="leads",
+        destination="fickle",
+        segments=(Segment(id=SEGMENT),),
+        attributes=("person.name.firstName",),
+        created_at=moment,
+        updated_at=moment,
+    )
+
+
+def export(
+    exporter: Exporter,
+    sources: object,
+    *,
+    limits: Limits = LIMITS,
+    in_flight: int = 4,
+    give_up_after: float = 60.0,
+    stop: threading.Event | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    max_line: int = 2**20,
+    budget: int = 2**24,
+) -> Outcome:
+    """Run an export to its end, whatever the end is."""
+    given = activation()
+    plan = Plan(destination="fickle", format="xdm-json", limits=limits, in_flight=in_flight)
+    with tempfile.TemporaryDirectory() as folder:
+        job = Job(
+            run=1,
+            activation_id=given.id,
+            compiled=compile_export(given, KeyPlan(), limits.key_bytes),
+            plan=plan,
+            exporter=exporter,
+            sources=open_sources(sources, max_line),
+            number_of=lambda source: 1,
+            letters=DeadLetterFile(Path(folder), 1, given.name),
+            in_flight=in_flight,
+            give_up_after=give_up_after,
+            write_timeout=20.0,
+            stop=stop or threading.Event(),
+            on_progress=on_progress,
+            budget=budget,
+        )
+        ledger, error = ending(lambda: run_export(job))
+        return Outcome(ledger, error, DeadLetters(Path(folder)).list())
+
+
+def ending(export: Callable[[], Ledger]) -> tuple[Ledger, TailraceError | None]:
+    """The ledger of an export, and the error it ended with."""
+    try:
+        return export(), None
+    except TailraceError as error:
+        if error.ledger is None:
+            raise
+        return error.ledger, error
