@@ -61,17 +61,24 @@ class _Node:
             node = node.children[key]
         return tuple(found)
 
-    def pruner(self) -> Prune | None:
-        """A function that blanks parents without a present leaf, or None where there is none."""
+    def pruner(self, borrowed: Attrs | None) -> Prune:
+        """A function that blanks the key where it was only `borrowed`, then parents without a
+        present leaf."""
         parents = [
-            (f"f{index}", child.pruner(), child.type())
+            (f"f{index}", child.pruner(None) if child.has_parents else None, child.type())
             for index, child in enumerate(self.children.values())
             if child is not None
         ]
-        if not parents:
-            return None
+
+        above, last = (borrowed[:-1], borrowed[-1]) if borrowed else ((), None)
 
         def prune(holder: Any) -> None:
+            if last is not None:
+                owner = holder
+                for attr in above:
+                    owner = getattr(owner, attr, None)
+                if owner is not None:
+                    setattr(owner, last, ABSENT)
             for attr, prune_below, empty in parents:
                 parent = getattr(holder, attr)
                 if parent is not None:
@@ -81,6 +88,10 @@ class _Node:
                         setattr(holder, attr, None)
 
         return prune
+
+    @property
+    def has_parents(self) -> bool:
+        return any(child is not None for child in self.children.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +124,10 @@ def read_attributes(texts: Sequence[str], key_path: Path | None) -> Attributes:
     if borrowed and key_path is not None:
         tree.add(key_path)
     key_attrs = tree.attrs(key_path) if key_path is not None and (borrowed or key_path in paths) else None
-    prune_parents = tree.pruner()
 
     return Attributes(
         fields=tree.fields,
-        prune=_pruner(prune_parents, key_attrs if borrowed else None),
+        prune=tree.pruner(key_attrs if borrowed else None),
         key=_getter(key_attrs) if key_attrs is not None else None,
         unseen={tree.attrs(path): format_path(path) for path in paths},
     )
@@ -125,22 +135,6 @@ def read_attributes(texts: Sequence[str], key_path: Path | None) -> Attributes:
 
 def _getter(attrs: Attrs) -> Callable[[Any], msgspec.Raw]:
     return attrgetter(attrs[0]) if len(attrs) == 1 else lambda update: _get(update, attrs)
-
-
-def _pruner(prune_parents: Prune | None, borrowed: Attrs | None) -> Prune:
-    """Blank the key where it was only borrowed, then the parents that have nothing left."""
-    if borrowed is None:
-        return prune_parents or (lambda update: None)
-    *above, last = borrowed
-
-    def prune(update: Any) -> None:
-        holder = _get(update, tuple(above)) if above else update
-        if holder is not None and holder is not ABSENT:
-            setattr(holder, last, ABSENT)
-        if prune_parents is not None:
-            prune_parents(update)
-
-    return prune
 
 
 def _get(update: Any, attrs: Attrs) -> Any:

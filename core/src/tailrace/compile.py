@@ -21,7 +21,7 @@ from tailrace.keying import read_key
 from tailrace.keys import KeyRule
 from tailrace.memberships import read_memberships
 from tailrace.objects import Activation
-from tailrace.raw import ABSENT, NULL, Field, struct
+from tailrace.raw import ABSENT, Field, struct
 
 Project = Callable[[bytes], "tuple[str, bytes] | None"]
 
@@ -49,7 +49,6 @@ def compile_export(activation: Activation, key: KeyPlan, key_bytes: int | None =
     attributes = read_attributes(activation.attributes, rule.path or None)
     memberships = read_memberships(activation)
     key_of = read_key(key, key_bytes, attributes.key)
-    blank = (ABSENT, NULL)
     needs_identity = rule.kind == "identity"
     reduce = identity_reader(
         activation.identities,
@@ -77,11 +76,9 @@ def compile_export(activation: Activation, key: KeyPlan, key_bytes: int | None =
             value = update.segmentMembership
             if value is None or not select(update, value):
                 return None
-            identity_map = update.identityMap
-            if identity_map in blank:
-                update.identityMap, spaces = ABSENT, None
-            else:
-                update.identityMap, spaces = reduce(identity_map)
+            spaces = None
+            if update.identityMap is not ABSENT:
+                update.identityMap, spaces = reduce(update.identityMap, line)
         except UNREADABLE as error:
             if isinstance(error, msgspec.ValidationError):
                 try:

@@ -10,12 +10,15 @@ import msgspec
 from tailrace.invalid import wrong_type
 from tailrace.raw import ABSENT, NULL
 
-Spaces = dict[str, list[Any]]
-"""Namespace to entries, each with a raw `id` and a raw `primary`; input order."""
+
+class Identity(msgspec.Struct, gc=False):
+    """An entry as it is written. The id is text, or raw where it is something else."""
+
+    id: str | msgspec.Raw
 
 
-class _Plain(msgspec.Struct, gc=False):
-    id: msgspec.Raw
+class _Text(msgspec.Struct, gc=False):
+    id: str
 
 
 class _Entry(msgspec.Struct, gc=False):
@@ -23,22 +26,18 @@ class _Entry(msgspec.Struct, gc=False):
     primary: msgspec.Raw = ABSENT
 
 
-def _may_be_flagged(identity_map: bytes) -> bool:
-    """Whether an entry may have a `primary`; a backslash could hide its spelling."""
-    return BACKSLASH in identity_map or identity_map.find(b'"primary"') >= 0
+Spaces = dict[str, list[Any]]
+"""Namespace to entries in input order. Each has an `id` (text or raw), some a raw `primary`."""
 
+Reduce = Callable[[msgspec.Raw, bytes], "tuple[Any, Spaces]"]
+"""From an identity map and its line to what is written (ABSENT for nothing) and every identity there
+is. Raises InvalidUpdate."""
 
 BACKSLASH = ord("\\")
 
-_decode_plain = msgspec.json.Decoder(dict[str, Annotated[list[_Plain], msgspec.Meta(min_length=1)]]).decode
-_decode_careful = msgspec.json.Decoder(dict[str, list[_Entry | None] | None]).decode
-_decode_raw = msgspec.json.Decoder(dict[str, list[msgspec.Raw] | None]).decode
-_encode = msgspec.json.Encoder().encode
-
-
-Reduce = Callable[[msgspec.Raw], "tuple[Any, Spaces]"]
-"""From an identity map to what is written (ABSENT for nothing) and every identity there is. Raises
-InvalidUpdate."""
+_decode_text = msgspec.json.Decoder(dict[str, Annotated[list[_Text], msgspec.Meta(min_length=1)]]).decode
+_decode_careful = msgspec.json.Decoder(dict[str, list[_Entry | None] | None] | None).decode
+_decode_raw = msgspec.json.Decoder(dict[str, list[msgspec.Raw] | None] | None).decode
 
 
 def identity_reader(
@@ -48,25 +47,23 @@ def identity_reader(
     whether anybody asks for the flag of that name."""
     namespaces = None if wanted is None else frozenset(wanted)
 
-    def careful(identity_map: msgspec.Raw) -> tuple[Any, Spaces]:
+    def careful(identity_map: msgspec.Raw, line: bytes) -> tuple[Any, Spaces]:
         return _careful(identity_map, namespaces, keep_extra_fields)
 
-    def reduce(identity_map: msgspec.Raw) -> tuple[Any, Spaces]:
-        # Nearly every map is plain: nothing null, nothing empty, no flag that is asked for. Then
-        # decoding and encoding is all there is to do.
-        if primary and _may_be_flagged(bytes(identity_map)):
-            return careful(identity_map)
+    def reduce(identity_map: msgspec.Raw, line: bytes) -> tuple[Any, Spaces]:
+        # Nearly every map is plain: each id a string without an escape, which comes out as the bytes
+        # it was; nothing null or empty; no flag that is asked for. Then decoding is all there is to do.
+        if primary or BACKSLASH in line:
+            data = bytes(identity_map)
+            if BACKSLASH in data or (primary and data.find(b'"primary"') >= 0):
+                return careful(identity_map, line)
         try:
-            spaces = _decode_plain(identity_map)
+            spaces = _decode_text(identity_map)
         except msgspec.ValidationError:
-            return careful(identity_map)
-        written = spaces
-        if namespaces is not None:
-            written = {name: spaces[name] for name in spaces if name in namespaces}
-        encoded = _encode(written)
-        if not written or encoded.find(b'"id":null') >= 0:
-            return careful(identity_map)
-        return msgspec.Raw(encoded), spaces
+            return careful(identity_map, line)
+        if namespaces is None:
+            return spaces or ABSENT, spaces
+        return {name: spaces[name] for name in spaces if name in namespaces} or ABSENT, spaces
 
     return careful if keep_extra_fields else reduce
 
@@ -76,10 +73,10 @@ def _careful(identity_map: msgspec.Raw, wanted: frozenset[str] | None, keep: boo
         decoded = _decode_careful(identity_map)
     except msgspec.ValidationError as error:
         raise wrong_type("identityMap", error) from None
-    whole = _decode_raw(identity_map) if keep else {}
+    whole = (_decode_raw(identity_map) if keep else None) or {}
     spaces: Spaces = {}
     written: dict[str, list[Any]] = {}
-    for namespace, entries in decoded.items():
+    for namespace, entries in (decoded or {}).items():
         usable = {
             place: entry
             for place, entry in enumerate(entries or ())
@@ -94,5 +91,5 @@ def _careful(identity_map: msgspec.Raw, wanted: frozenset[str] | None, keep: boo
             as_given = whole[namespace] or []
             written[namespace] = [as_given[place] for place in usable]
         else:
-            written[namespace] = [{"id": entry.id} for entry in usable.values()]
+            written[namespace] = [Identity(entry.id) for entry in usable.values()]
     return written or ABSENT, spaces

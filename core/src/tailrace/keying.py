@@ -59,12 +59,16 @@ def candidates(spaces: Spaces, preferred: tuple[str, ...]) -> Iterator[str | Non
     for entries in spaces.values():
         for entry in entries:
             if getattr(entry, "primary", ABSENT) == TRUE:
-                yield text_of(entry.id)
+                yield _text(entry.id)
     for namespace in preferred:
         for entry in spaces.get(namespace, ()):
-            yield text_of(entry.id)
+            yield _text(entry.id)
     for namespace in sorted(spaces):
-        yield from sorted(filter(None, (text_of(entry.id) for entry in spaces[namespace])))
+        yield from sorted(filter(None, (_text(entry.id) for entry in spaces[namespace])))
+
+
+def _text(id: str | msgspec.Raw) -> str | None:
+    return id if isinstance(id, str) else text_of(id)
 
 
 def _identity(preferred: tuple[str, ...], finish: Callable[[str | None], str | None]) -> Read:
