@@ -1,0 +1,434 @@
+"""What a machine does to a run: signals, kills, slow and idle input, closed pipes, full disks, expired
+credentials, many sources, callers of every kind."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+
+from tailrace.errors import Interrupted, SourceUnreadable
+from tests import rig
+from tests.endtoend import Ended, Site, keys, update, updates
+from tests.fakes.kinesis_server import Fault, Refuse, Request, Role, Silence
+from tests.rig import Fickle
+
+pytestmark = [
+    pytest.mark.usefixtures("limited"),
+    pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals and pipes"),
+]
+
+WAIT = 30.0
+ROLE = "arn:aws:iam::123456789012:role/writer"
+
+
+def on_call(site: Site, number: int, act: Callable[[], None], operation: str = "PutRecords") -> None:
+    """Do something in the middle of the n-th call."""
+    calls = itertools.count(1)
+
+    def step(request: Request) -> Fault | None:
+        if next(calls) == number:
+            act()
+        return None
+
+    site.server.always(operation, step)
+
+
+def arrival(site: Site, operation: str) -> threading.Event:
+    """Is set at the first call of an operation."""
+    seen = threading.Event()
+    on_call(site, 1, seen.set, operation)
+    return seen
+
+
+def writer(process: subprocess.Popen[bytes]) -> IO[bytes]:
+    assert process.stdin is not None
+    return process.stdin
+
+
+def sound(site: Site) -> None:
+    """The home can be read, all of it."""
+    [database] = site.home.glob("*.db")
+    with sqlite3.connect(database) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    connection.close()
+    with site.client() as t:
+        t.runs.list()
+        t.dead_letters.list()
+
+
+# --- kills and signals ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [1, 4, 9])
+def test_killed_and_run_again(site: Site, number: int) -> None:
+    """All that is selected is on the stream or in the dead letters, and the home is whole."""
+    lines = updates(5000).splitlines(keepends=True)
+    lines[100::500] = [b"nonsense %d\n" % place for place in range(10)]
+    path = site.file("in.jsonl", b"".join(lines))
+    command = ("export", "hot", path, "--json", "--quiet")
+    killed: list[subprocess.Popen[bytes]] = []
+    started = threading.Event()
+
+    def kill() -> None:
+        assert started.wait(WAIT)
+        killed[0].send_signal(signal.SIGKILL)
+
+    on_call(site, number, kill)
+    killed.append(site.start(*command))
+    started.set()
+    assert site.end(killed[0]).code == -signal.SIGKILL
+    sound(site)
+    before = len(site.stream())
+    site.server.always("PutRecords", None)
+    ended = site.run(*command)
+    assert (ended.code, ended.counts) == (5, {"received": 5000, "delivered": 4990, "dead_lettered": 10})
+    sound(site)
+    assert {record.key for record in site.stream()[before:]} == set(keys(5000)) - {
+        f"id-{place}" for place in range(100, 5000, 500)
+    }
+    second = [letter for letter in site.letters() if letter.run == 2]
+    assert [letter.original for letter in second] == [b"nonsense %d" % place for place in range(10)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_drains(site: Site, number: signal.Signals) -> None:
+    process: list[subprocess.Popen[bytes]] = []
+    started, told = threading.Event(), threading.Event()
+
+    def interrupt() -> None:
+        assert started.wait(WAIT)
+        process[0].send_signal(number)
+        told.set()
+
+    on_call(site, 3, interrupt)
+    source, sink = os.pipe()
+    process.append(site.start("export", "hot", "-", "--json", "--quiet", stdin=source))
+    os.close(source)
+    started.set()
+    with os.fdopen(sink, "wb") as pipe:
+        pipe.write(updates(1600))
+        pipe.flush()
+        assert told.wait(WAIT)
+        ended = site.end(process[0])
+    assert ended.code == 130
+    assert ended.first.startswith("stopping: ")
+    assert b"\nerror: the export was stopped\n" in ended.err
+    assert ended.ledger["delivered"] + ended.ledger["pending"] == ended.ledger["received"]
+    assert ended.ledger["pending"] == 0
+    assert len(site.stream()) == ended.ledger["delivered"] == len(set(site.arrived())) >= 1000
+    with site.client() as t:
+        [run] = t.runs.list()
+    assert (run.status, run.exit_code) == ("interrupted", 130)
+
+
+def test_a_second_signal_ends_at_once(site: Site) -> None:
+    silent = arrival(site, "PutRecords")
+    site.server.script("PutRecords", lambda request: silent.set() or Silence())  # type: ignore[func-returns-value]
+    process = site.start("export", "hot", site.file("in.jsonl", updates(10)), "--quiet")
+    assert silent.wait(WAIT)
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith(b"stopping: ")
+    process.send_signal(signal.SIGINT)
+    assert site.end(process, timeout=5).code == 130
+    sound(site)
+
+
+@pytest.mark.parametrize(
+    "given", [b"", updates(3), gzip.compress(updates(3))[:20]], ids=["none", "some", "gzip"]
+)
+def test_a_signal_while_input_is_idle(site: Site, given: bytes) -> None:
+    opened = arrival(site, "DescribeStreamSummary")
+    process = site.start("export", "hot", "-", "--json", "--quiet", stdin=subprocess.PIPE)
+    writer(process).write(given)
+    writer(process).flush()
+    assert opened.wait(WAIT)
+    process.send_signal(signal.SIGINT)
+    out, err = b"", b""
+    assert process.wait(10) == 130  # standard input stays open
+    assert process.stdout is not None and process.stderr is not None
+    out, err = process.stdout.read(), process.stderr.read()
+    ledger = Ended(130, out, err).ledger
+    assert ledger["received"] == ledger["delivered"] == len(site.stream())
+
+
+# --- pipes ------------------------------------------------------------------------------------
+
+
+def test_slow_input_does_not_wait_for_a_full_write(site: Site) -> None:
+    arrived = [threading.Event() for _ in range(3)]
+    calls = itertools.count()
+    site.server.always("PutRecords", lambda request: arrived[next(calls)].set())
+    opened = arrival(site, "DescribeStreamSummary")
+    process = site.start("export", "hot", "-", "--json", "--quiet", stdin=subprocess.PIPE)
+    assert opened.wait(WAIT)
+    for turn in range(3):
+        writer(process).write(update(turn) + b"\n" + update(99)[:-10])
+        writer(process).flush()
+        begin = time.monotonic()
+        assert arrived[turn].wait(WAIT)
+        assert time.monotonic() - begin < 3
+        writer(process).write(update(99)[-10:] + b"\n" if turn < 2 else b"")
+    ended = site.end(process)
+    assert ended.code == 5  # the last line was never finished
+    assert ended.counts == {"received": 6, "delivered": 5, "dead_lettered": 1}
+
+
+def test_nobody_reads_what_is_printed(site: Site) -> None:
+    process = site.start("export", "hot", site.file("in.jsonl", updates(10)))
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    errors = process.stderr.read()
+    assert process.wait(WAIT) == 0
+    assert errors == b""
+    assert site.arrived() == keys(10)
+
+
+def test_standard_input_is_closed(site: Site) -> None:
+    program = "import os, sys; os.close(0); os.execv(sys.argv[1], sys.argv[1:])"
+    process = site.start("export", "hot", "-", "--json", "--quiet", prefix=[sys.executable, "-c", program])
+    ended = site.end(process)
+    assert ended.code == 8
+    assert ended.first == "error: standard input is closed"
+
+
+def test_a_named_pipe(site: Site) -> None:
+    pipe = site.folder / "in.pipe"
+    os.mkfifo(pipe)
+    process = site.start("export", "hot", pipe, "--json", "--quiet")
+    pipe.write_bytes(gzip.compress(updates(1000)))
+    ended = site.end(process)
+    assert (ended.code, ended.counts) == (0, {"received": 1000, "delivered": 1000})
+
+
+# --- several at once --------------------------------------------------------------------------
+
+
+def test_two_exports_of_one_activation(site: Site) -> None:
+    lines = updates(2000) + b"nonsense\n"
+    both = [site.file(name, lines) for name in ("a.jsonl", "b.jsonl")]
+    processes = [site.start("export", "hot", *both, "--json", "--quiet") for _ in range(2)]
+    ended = [site.end(process) for process in processes]
+    for each in ended:
+        assert (each.code, each.counts) == (5, {"received": 4002, "delivered": 4000, "dead_lettered": 2})
+    numbers = [[position["number"] for position in each.ledger["sources"]] for each in ended]
+    assert numbers[0] == numbers[1]
+    assert sorted(numbers[0]) == [1, 2]
+    assert Counter(site.arrived()) == dict.fromkeys(keys(2000), 4)
+    assert {each.ledger["run"] for each in ended} == {1, 2}
+    assert len(site.letters()) == 4
+    assert len({letter.event_id for letter in site.letters()}) == 2
+    sound(site)
+
+
+def test_many_sources(site: Site) -> None:
+    paths = [site.file(f"{number:03d}.jsonl", updates(10, number * 10)) for number in range(300)]
+    paths[7].write_bytes(gzip.compress(updates(10, 70)))
+    paths[9].write_bytes(b"")
+    ended = site.export(*paths)
+    assert (ended.code, ended.counts) == (0, {"received": 2990, "delivered": 2990})
+    assert site.arrived() == sorted(set(keys(3000)) - set(keys(10, 90)))
+    assert len({position["number"] for position in ended.ledger["sources"]}) == 300
+
+
+def test_a_source_that_goes_away(tmp_path: Path) -> None:
+    """The one in the middle is removed while the first is read: the others are exported."""
+    paths = [tmp_path / f"{number}.jsonl" for number in range(3)]
+    for number, path in enumerate(paths):
+        path.write_bytes(updates(100, number * 100))
+    fickle = Fickle(before=lambda batch: paths[1].unlink(missing_ok=True))
+    outcome = rig.export(fickle, paths, budget=1, in_flight=1)
+    assert isinstance(outcome.error, SourceUnreadable)
+    assert str(paths[1]) in outcome.error.message
+    assert outcome.ledger.balanced
+    assert sorted(fickle.taken) == sorted([*keys(100), *keys(100, 200)])
+
+
+def test_writes_at_the_same_time() -> None:
+    for in_flight in (1, 3):
+        lock, now, most = threading.Lock(), [0], [0]
+        together = threading.Barrier(in_flight)
+
+        def write(
+            batch: Any, lock: Any = lock, now: Any = now, most: Any = most, together: Any = together
+        ) -> None:
+            with lock:
+                now[0] += 1
+                most[0] = max(most[0], now[0])
+            together.wait(10)
+            with lock:
+                now[0] -= 1
+
+        outcome = rig.export(Fickle(before=write), updates(300).splitlines(), in_flight=in_flight)
+        assert outcome.ledger.delivered == 300
+        assert most == [in_flight]
+
+
+def test_one_request_at_a_time(site: Site) -> None:
+    ended = site.export(site.file("in.jsonl", updates(2000)), "--in-flight", "1")
+    assert (ended.code, ended.counts) == (0, {"received": 2000, "delivered": 2000})
+    assert [record.key for record in site.stream()] == [f"id-{number}" for number in range(2000)]
+
+
+# --- what runs out ----------------------------------------------------------------------------
+
+
+def capped(size: int) -> list[str]:
+    """No file may grow beyond so many bytes, as if the disk were full."""
+    program = (
+        f"import os, resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}));"
+        "os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    return [sys.executable, "-c", program]
+
+
+@pytest.mark.parametrize("kind", ["invalid", "rejected"])
+def test_the_disk_is_full(site: Site, kind: str) -> None:
+    """Nothing counts as settled that is not on disk."""
+    size = 400_000
+
+    def refuse(request: Request) -> Fault | None:
+        large = any(len(data) > size for data in request.data)
+        return Refuse("ValidationException") if large else None
+
+    site.server.always("PutRecords", refuse)
+    bad = b"{" + b"x" * size + b"\n" if kind == "invalid" else update(-1, size=size) + b"\n"
+    lines = [update(number) + b"\n" if number % 20 else bad for number in range(200)]
+    path = site.file("in.jsonl", b"".join(lines))
+    process = site.start("export", "hot", path, "--json", "--quiet", prefix=capped(2**20))
+    ended = site.end(process)
+    assert ended.code == 3
+    assert ended.first == "error: dead letters cannot be written: File too large"
+    kept = site.letters()
+    assert ended.ledger["dead_lettered"] == len(kept) <= 2
+    assert ended.ledger["delivered"] == len(site.stream())
+    assert ended.ledger["pending"] > 0
+    [position] = ended.ledger["sources"]
+    unsettled = set(range(0, 200, 20)) - {letter.line - 1 for letter in kept}
+    assert position["line"] - 1 <= min(unsettled)
+    sound(site)
+
+
+def test_credentials_that_expire_are_renewed(site: Site) -> None:
+    site.server.roles[ROLE] = Role(external_id="ext-1")
+    with site.client() as t:
+        t.accounts.update("prod", settings={"role_arn": ROLE, "external_id": "ext-1"})
+    on_call(site, 3, site.server.expire)
+    path = site.file("in.jsonl", updates(4000))
+    ended = site.run(
+        "export", "hot", path, "--json", "--quiet", environ={"AWS_ENDPOINT_URL_STS": site.server.url}
+    )
+    assert (ended.code, ended.counts) == (0, {"received": 4000, "delivered": 4000})
+    assert site.arrived() == keys(4000)
+    assert len(site.server.calls_of("AssumeRole")) == 2
+
+
+# --- callers ----------------------------------------------------------------------------------
+
+
+def test_iterables(site: Site) -> None:
+    given: list[object] = [
+        update(0),
+        update(1).decode(),
+        json.loads(update(2)),
+        update(3) + b"\r\n",
+        bytearray(update(4)),
+        "",
+        json.loads(update(5)) | {"other": "\ud800"},
+        "\ud800",
+        b"\xff",
+        b"x" * 5000,
+        {},
+        update(6),
+    ]
+    with site.client() as t:
+        ledger = t.export("hot", iter(given), max_line_bytes=4000)
+    assert ledger.balanced
+    assert (ledger.received, ledger.delivered, ledger.filtered, ledger.dead_lettered) == (11, 6, 1, 4)
+    assert site.arrived() == sorted(set(keys(7)) - {"id-5"})
+    reasons = ["lone-surrogate", "invalid-utf8", "invalid-utf8", "line-too-long"]
+    assert [letter.reason for letter in site.letters()] == reasons
+    assert [letter.line for letter in site.letters()] == [7, 8, 9, 10]
+
+
+@pytest.mark.parametrize("end", ["raises", "gives a set"])
+def test_an_iterable_that_breaks(site: Site, end: str) -> None:
+    """What came before is delivered."""
+
+    def lines() -> Iterator[object]:
+        for number in range(10):
+            yield update(number)
+        if end == "raises":
+            raise ValueError("canary-person")
+        yield {1 + 2j}
+
+    with site.client() as t:
+        with pytest.raises(SourceUnreadable) as caught:
+            t.export("hot", lines())
+        [run] = t.runs.list()
+    assert caught.value.ledger == run.ledger
+    assert (run.exit_code, run.ledger.received, run.ledger.delivered) == (8, 10, 10)
+    assert "canary" not in str(caught.value) + str(caught.value.hint) + str(run.error)
+    assert site.arrived() == keys(10)
+
+
+def test_exports_in_threads(site: Site) -> None:
+    with site.client() as t, ThreadPoolExecutor(4) as pool:
+        lines = [updates(500, start).splitlines() for start in range(0, 2000, 500)]
+        ledgers = list(pool.map(lambda each: t.export("hot", each), lines))
+        runs = t.runs.list()
+    assert [ledger.delivered for ledger in ledgers] == [500] * 4
+    assert site.arrived() == keys(2000)
+    assert sorted(run.id for run in runs) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("budget", [1, 2**24], ids=["while waiting for room", "while reading"])
+@pytest.mark.parametrize("times", [1, 2])
+def test_an_interrupt_in_the_middle(budget: int, times: int) -> None:
+    """As in a notebook, where nobody installs a handler. The second one goes through."""
+    raised = itertools.count(1)
+    ready, interrupted = threading.Event(), threading.Event()
+
+    def on_progress(progress: Any) -> None:
+        if ready.is_set() and next(raised) <= times:
+            interrupted.set()
+            raise KeyboardInterrupt
+
+    def write(batch: Any) -> None:
+        ready.set()
+        interrupted.wait(10)
+
+    fickle = Fickle(before=write)
+    if times > 1:
+        with pytest.raises(KeyboardInterrupt):
+            rig.export(fickle, endless(ready), budget=budget, on_progress=on_progress, in_flight=2)
+        assert fickle.closed == 1
+        return
+    outcome = rig.export(fickle, endless(ready), budget=budget, on_progress=on_progress, in_flight=2)
+    assert isinstance(outcome.error, Interrupted)
+    assert outcome.ledger.balanced
+    assert outcome.ledger.received >= outcome.ledger.delivered == len(fickle.taken) > 0
+    assert fickle.taken.total() == len(fickle.taken)
+
+
+def endless(ready: threading.Event) -> Iterator[bytes]:
+    for number in itertools.count():
+        if number == 640:
+            ready.wait(10)
+        yield update(number)
