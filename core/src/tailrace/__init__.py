@@ -5,8 +5,8 @@
     with tailrace.open() as t:
         ledger = t.export("hot", ["profiles.jsonl"])
 
-Everything a user or a plugin author needs is here, and `tailrace.testing` holds the author kit.
-Names are imported when first used, so that the command line starts fast.
+Everything a user or a plugin author needs is here. Names are imported when first used, so that the
+command line starts fast.
 """
 
 from __future__ import annotations

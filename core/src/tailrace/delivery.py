@@ -11,6 +11,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 
 from tailrace.answers import call_write
@@ -171,6 +172,11 @@ class Delivery:
                 thread.join(TICK)
                 tick()
                 self.check()
+
+    def snapshot(self) -> Counts:
+        """The counts of one moment, which add up."""
+        with self._lock:
+            return copy(self.counts)
 
     @property
     def waiting_for(self) -> float | None:

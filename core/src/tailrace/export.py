@@ -18,6 +18,7 @@ from tailrace.compile import Compiled, InvalidUpdate
 from tailrace.deadletters import DeadLetterFile
 from tailrace.delivery import BUDGET, Delivery
 from tailrace.destination import Clock, Exporter, Plan
+from tailrace.draining import Drain
 from tailrace.errors import Interrupted, SourceUnreadable, TailraceError
 from tailrace.ledger import Ledger
 from tailrace.letters import Letters
@@ -31,8 +32,7 @@ PARCELS = 4
 """A parcel holds at most this part of the budget, so that several are under way at once."""
 
 PROGRESS_EVERY = 0.1
-DRAIN = 30.0
-"""Seconds that a stopped run waits for what it has read; the rest is pending."""
+SAVE_EVERY = 2.0
 
 PRECEDENCE = (130, 7, 4, 3, 6, 8)
 """Which error an export ends with when there are several."""
@@ -70,6 +70,8 @@ class Job:
     clock: Clock = time
     stop: threading.Event = field(default_factory=threading.Event)
     on_progress: Callable[[Progress], None] | None = None
+    save: Callable[[Ledger], None] = lambda ledger: None
+    """Called every few seconds, so that a run that is killed leaves more than nothing."""
     budget: int = BUDGET
 
 
@@ -93,7 +95,8 @@ class Running:
         self._parcel: Parcel | None = None
         self._parcel_held = job.budget // PARCELS
         self._next_progress = 0.0
-        self._drain_until: float | None = None
+        self._next_save = self._started + SAVE_EVERY
+        self._drain: Drain | None = None
         self._errors: list[TailraceError] = []
         self._delivery = Delivery(
             job.exporter,
@@ -170,7 +173,7 @@ class Running:
         if parcel is None:
             parcel = self._open_parcel(track, block.offset, block.number)
         end, number = block.offset, block.number
-        filtered = blank = 0
+        since, filtered, blank = number, 0, 0  # what is not counted yet
         try:
             for line in block.lines:
                 offset, end = end, end + len(line)
@@ -183,6 +186,8 @@ class Running:
                         continue
                     letters.add(invalid.reason, invalid.message, track, line, offset, number - 1)
                     if letters.enough:
+                        self._count(number - since - blank, filtered)
+                        since, filtered, blank = number, 0, 0
                         if not self._dispatch(parcel, end, number):
                             return False
                         parcel = self._open_parcel(track, end, number)
@@ -202,16 +207,21 @@ class Running:
                     or parcel.held > self._parcel_held
                 ):
                     end, number = offset, number - 1  # before this line, in case that it ends here
+                    self._count(number - since - blank, filtered)
+                    since, filtered, blank = number, 0, 0
                     if not self._dispatch(parcel, end, number):
                         return False
                     parcel = self._open_parcel(track, end, number)
                     end, number = offset + len(line), number + 1
                 parcel.add(key, data, line, offset, number - 1, size)
         finally:
-            self._received += number - block.number - blank
-            self._filtered += filtered
+            self._count(number - since - blank, filtered)
             self._end = (end, number)
         return True
+
+    def _count(self, received: int, filtered: int) -> None:
+        self._received += received
+        self._filtered += filtered
 
     def _long_line(self, line: LongLine, track: Track) -> None:
         if self._parcel is None:
@@ -248,6 +258,9 @@ class Running:
             return
         self._next_progress = now + PROGRESS_EVERY
         self._delivery.check()
+        if now >= self._next_save:
+            self._next_save = now + SAVE_EVERY
+            self._job.save(self.ledger())
         if self._job.on_progress is not None:
             self._job.on_progress(self._progress())
 
@@ -256,10 +269,9 @@ class Running:
         self._tick()
         if not self._job.stop.is_set():
             return False
-        now = self._clock.monotonic()
-        if self._drain_until is None:
-            self._drain_until = now + DRAIN
-        return now >= self._drain_until
+        if self._drain is None:
+            self._drain = Drain(self._clock.monotonic())
+        return self._drain.over(self._clock.monotonic(), self._delivery.counts.delivered)
 
     def _progress(self) -> Progress:
         sizes = [source.size for source in self._job.sources]
@@ -274,7 +286,7 @@ class Running:
     # --- the end ------------------------------------------------------------------------------
 
     def ledger(self, warnings: Sequence[str] = ()) -> Ledger:
-        counts = self._delivery.counts
+        counts = self._delivery.snapshot()
         unsent = len(self._parcel) if self._parcel is not None else 0
         return Ledger(
             run=self._job.run,

@@ -84,6 +84,7 @@ def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
                 clock=prepared.context.clock,
                 stop=options.stop,
                 on_progress=options.on_progress,
+                save=lambda ledger: runs.save(run, ledger=ledger, sources=ledger.sources),
             )
         )
         ledger = running.execute()

@@ -74,6 +74,10 @@ ENVIRONMENT = """\
 | `TAILRACE_DATABASE_URL` | a database elsewhere, such as PostgreSQL |
 | `TAILRACE_SECRET_KEY` | the key that stored secrets are encrypted with, where no keyring or file is wanted |
 | `TAILRACE_LOG` | `debug`, `info` or `warning` (the default); `debug` shows where an unexpected error was |
+| `TAILRACE_WRITE_TIMEOUT` | seconds within which a destination's write must return; 60 unless given |
+| `TAILRACE_STRICT_PLUGINS` | `1`: a plugin that wraps the steps and fails to load ends the command |
+| `TAILRACE_CONFIG_DIR` | the folder of the key file; the user's configuration folder unless given |
+| `TAILRACE_KEYRING` | `off`: do not use the operating system's keyring |
 | `TAILRACE_PLUGINS` | the only plugins that may load, separated by commas |
 | `TAILRACE_DISABLE_PLUGINS` | plugins that may not load |
 | `NO_COLOR` | no colours |

@@ -10,7 +10,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -90,7 +90,8 @@ def is_terminal() -> bool:
 
 
 def display(title: str, stopping: Callable[[], bool] = lambda: False) -> AbstractContextManager[Report]:
-    """What standard error can show. `stopping` says whether the run drains."""
+    """What standard error can show. `stopping` says whether the run drains. A standard error that
+    is closed shows nothing more; the run goes on."""
     return live_display(title, stopping) if is_terminal() else plain_lines()
 
 
@@ -106,7 +107,8 @@ def plain_lines(*, clock: Clock = time.monotonic, every: float = PLAIN_EVERY) ->
         if clock() - last >= every:
             last = clock()
             parts = [f"{label} {value}" for label, value in facts(progress, meter)]
-            print(", ".join(parts), file=sys.stderr, flush=True)
+            with suppress(OSError):
+                print(", ".join(parts), file=sys.stderr, flush=True)
 
     yield report
 

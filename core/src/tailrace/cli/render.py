@@ -112,9 +112,12 @@ def ledger(value: Ledger) -> str:
 def _footnotes(value: Ledger) -> list[str]:
     rate = f", {count(round(value.received / value.seconds))} updates/s" if value.seconds > 0 else ""
     lines = [f"took {duration(value.seconds)}{rate}"]
-    sends = [("writes", value.writes), ("retries", value.retries)]
-    sends.append(("ambiguous resends", value.ambiguous_resends))
-    shown = [f"{count(number)} {name}" for name, number in sends if number]
+    sends = [
+        (value.writes, "write", "writes"),
+        (value.retries, "retry", "retries"),
+        (value.ambiguous_resends, "ambiguous resend", "ambiguous resends"),
+    ]
+    shown = [f"{count(number)} {one if number == 1 else many}" for number, one, many in sends if number]
     if shown:
         lines.append(", ".join(shown))
     for reason, number in value.reasons.items():

@@ -17,6 +17,8 @@ from tailrace_kinesis.streams import Stream
 from tailrace_kinesis.sts import StsClient
 from tailrace_kinesis.target import Target
 
+log = logging.getLogger("tailrace_kinesis")
+
 _USER_AGENT = "tailrace-kinesis"
 
 
@@ -112,6 +114,9 @@ class KinesisClient:
         }
         keys = self.credentials.keys()
         answer = http.post(body, headers, keys, attempt)
+        if log.isEnabledFor(logging.DEBUG):
+            said = (operation, len(body), answer.status, answer.request_id())
+            log.debug("%s: %d bytes, HTTP %d, request %s", *said)
         if (
             answer.status != 200
             and request_rule(answer.status, error_code(answer)).action == "refresh"
