@@ -23,7 +23,7 @@ from tailrace.settle import Group
 
 log = logging.getLogger("tailrace.delivery")
 
-BUDGET = 16 * 2**20
+BUDGET = 6 * 2**20
 """Bytes of records and their updates held at once; the reader waits at the bound."""
 
 GRACE = 5.0
