@@ -8,18 +8,18 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tailrace.compile import compile_export
 from tailrace.deadletters import DeadLetter, DeadLetterFile, DeadLetters
 from tailrace.destination import Batch, BatchResult, Exporter, Failure, FailureKind, KeyPlan, Limits, Plan
 from tailrace.errors import NotConnected, TailraceError, Transient
-from tailrace.export import Job, Progress, run_export
 from tailrace.ledger import Ledger
 from tailrace.objects import Activation, Segment
-from tailrace.sources import open_sources
+from tailrace.pipeline.compile import compile_export
+from tailrace.pipeline.export import Job, Progress, run_export
+from tailrace.pipeline.sources import open_sources
 from tests.endtoend import SEGMENT
 
 LIMITS = Limits(records=10, bytes=100_000, record_bytes=50_000, key_bytes=256)
@@ -126,15 +126,22 @@ def export(
     on_progress: Callable[[Progress], None] | None = None,
     max_line: int = 2**20,
     budget: int = 2**24,
+    on_line: Callable[[bytes], None] = lambda line: None,
 ) -> Outcome:
-    """Run an export to its end, whatever the end is."""
+    """Run an export to its end, whatever the end is. `on_line` runs before a line is looked at."""
     given = activation()
+    compiled = compile_export(given, KeyPlan(), limits.key_bytes)
+
+    def project(line: bytes) -> tuple[str, bytes] | None:
+        on_line(line)
+        return compiled.project(line)
+
     plan = Plan(destination="fickle", format="xdm-json", limits=limits, in_flight=in_flight)
     with tempfile.TemporaryDirectory() as folder:
         job = Job(
             run=1,
             activation_id=given.id,
-            compiled=compile_export(given, KeyPlan(), limits.key_bytes),
+            compiled=replace(compiled, project=project),
             plan=plan,
             exporter=exporter,
             sources=open_sources(sources, max_line),

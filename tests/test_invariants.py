@@ -74,9 +74,9 @@ def test_every_record_meets_one_fate(
     fickle = Fickle(script, poison=frozenset(f"id-{number}" for number in poison))
     seen: list[Ledger] = []
     with (
-        mock.patch("tailrace.retry.FLOOR", 0.001),
-        mock.patch("tailrace.delivery.RIDE_AFTER", 0.002),
-        mock.patch("tailrace.export.PROGRESS_EVERY", 0.0),
+        mock.patch("tailrace.pipeline.retry.FLOOR", 0.001),
+        mock.patch("tailrace.pipeline.delivery.RIDE_AFTER", 0.002),
+        mock.patch("tailrace.pipeline.export.PROGRESS_EVERY", 0.0),
     ):
         outcome = rig.export(
             fickle,
@@ -147,7 +147,7 @@ STEPS: list[Step] = [
 def test_every_record_arrives_at_the_server(site: Site, script: list[Step], in_flight: int) -> None:
     before = len(site.stream())
     site.server.script("PutRecords", *script)
-    with site.client() as t, mock.patch("tailrace.retry.FLOOR", 0.001):
+    with site.client() as t, mock.patch("tailrace.pipeline.retry.FLOOR", 0.001):
         ledger = t.export("hot", [update(number) for number in range(1200)], in_flight=in_flight)
     told(site, ledger, 1200, before)
     assert {record.key for record in site.stream()[before:]} == set(keys(1200))

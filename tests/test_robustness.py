@@ -149,22 +149,42 @@ def test_a_second_signal_ends_at_once(site: Site) -> None:
     sound(site)
 
 
-@pytest.mark.parametrize(
-    "given", [b"", updates(3), gzip.compress(updates(3))[:20]], ids=["none", "some", "gzip"]
-)
-def test_a_signal_while_input_is_idle(site: Site, given: bytes) -> None:
-    opened = arrival(site, "DescribeStreamSummary")
+def test_a_signal_while_input_is_idle(site: Site) -> None:
+    written = arrival(site, "PutRecords")
     process = site.start("export", "hot", "-", "--json", "--quiet", stdin=subprocess.PIPE)
-    writer(process).write(given)
+    writer(process).write(updates(3) + b"{")
     writer(process).flush()
-    assert opened.wait(WAIT)
+    assert written.wait(WAIT)
     process.send_signal(signal.SIGINT)
-    out, err = b"", b""
     assert process.wait(10) == 130  # standard input stays open
-    assert process.stdout is not None and process.stderr is not None
-    out, err = process.stdout.read(), process.stderr.read()
-    ledger = Ended(130, out, err).ledger
-    assert ledger["received"] == ledger["delivered"] == len(site.stream())
+    assert process.stdout is not None
+    assert process.stderr is not None
+    ended = Ended(130, process.stdout.read(), process.stderr.read())
+    assert ended.counts == {"received": 3, "delivered": 3}
+
+
+GZIPPED = gzip.compress(updates(3))
+
+
+@pytest.mark.parametrize(
+    "given", [b"", b"{", GZIPPED[:3], GZIPPED[:20], GZIPPED], ids=["none", "some", "head", "part", "member"]
+)
+def test_stopping_while_input_is_idle(tmp_path: Path, given: bytes) -> None:
+    """Whatever a pipe holds, its reader comes back several times a second."""
+    path, stop, reports = tmp_path / "pipe", threading.Event(), itertools.count()
+    os.mkfifo(path)
+    pipe = os.open(path, os.O_RDWR)
+    os.write(pipe, given)
+
+    def on_progress(progress: Any) -> None:
+        if next(reports) == 2:
+            stop.set()
+
+    outcome = rig.export(Fickle(), path, stop=stop, on_progress=on_progress)
+    os.close(pipe)
+    assert isinstance(outcome.error, Interrupted)
+    assert outcome.ledger.seconds < 5
+    assert outcome.ledger.received == outcome.ledger.delivered == (3 if given == GZIPPED else 0)
 
 
 # --- pipes ------------------------------------------------------------------------------------
@@ -445,3 +465,20 @@ def test_an_interrupt_in_the_middle(budget: int) -> None:
 def test_a_second_interrupt_goes_through(budget: int) -> None:
     with pytest.raises(KeyboardInterrupt):
         interrupted_run(budget, 2)
+
+
+@pytest.mark.parametrize("number", [0, 5, 10, 11, 70])
+def test_an_interrupt_between_two_lines(number: int) -> None:
+    """It may come anywhere: the line that was being looked at counts as not read."""
+    seen = itertools.count()
+
+    def on_line(line: bytes) -> None:
+        if next(seen) == number:
+            raise KeyboardInterrupt
+
+    fickle = Fickle()
+    outcome = rig.export(fickle, updates(200).splitlines(), on_line=on_line)
+    assert isinstance(outcome.error, Interrupted)
+    assert outcome.ledger.balanced
+    assert outcome.ledger.received == number
+    assert outcome.ledger.delivered == len(fickle.taken)

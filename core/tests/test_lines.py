@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tailrace.lines import BOM, Block, LineCutter, LongLine
+from tailrace.pipeline.lines import BOM, Block, LineCutter, LongLine
 
 CONTENT = st.binary(max_size=60) | st.lists(st.sampled_from([b"\n", b"a", b"\r\n", b"bb", BOM])).map(b"".join)
 

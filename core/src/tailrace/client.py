@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from tailrace.connections import Connections
     from tailrace.deadletters import DeadLetters
     from tailrace.destination import DestinationSpec
-    from tailrace.export import Progress
     from tailrace.exporting import Preview
     from tailrace.formats import FormatContract
     from tailrace.ledger import Ledger
+    from tailrace.pipeline.export import Progress
     from tailrace.planning import Foundation
     from tailrace.registry import PluginRecord, Registry
     from tailrace.runs import Runs

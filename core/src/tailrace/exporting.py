@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tailrace.compile import Compiled, InvalidUpdate, compile_export
 from tailrace.deadletters import DeadLetterFile
 from tailrace.errors import ConfigurationError, Interrupted, TailraceError, UsageError
-from tailrace.export import Job, Progress, Running
 from tailrace.ledger import Ledger
-from tailrace.sources import LongLine, Source, open_sources
+from tailrace.pipeline.compile import Compiled, InvalidUpdate, compile_export
+from tailrace.pipeline.export import Job, Progress, Running
+from tailrace.pipeline.sources import LongLine, Source, open_sources
 
 if TYPE_CHECKING:
     from tailrace.client import Tailrace

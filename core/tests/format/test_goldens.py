@@ -41,7 +41,7 @@ def test_reference(case: Golden) -> None:
 
 @each
 def test_engine(case: Golden) -> None:
-    from tailrace.compile import InvalidUpdate, compile_activation
+    from tailrace.pipeline.compile import InvalidUpdate, compile_activation
 
     plan = KeyPlan(
         rule=case.options.get("key", "identity"),
@@ -90,7 +90,7 @@ def test_schema_refuses_what_is_no_record(schema: Draft202012Validator, record: 
 @pytest.mark.parametrize("opening", ['{"x":', "["], ids=["object", "array"])
 def test_nesting_too_deep(opening: str) -> None:
     """Both the recursion of a parser and that of a copied subtree; the field is not mapped."""
-    from tailrace.compile import InvalidUpdate, compile_activation
+    from tailrace.pipeline.compile import InvalidUpdate, compile_activation
 
     line = b'{"unmapped":' + opening.encode() * 100_000
     activation = make_activation(segments=["s1"])

@@ -14,7 +14,7 @@ from core.tests.format.generate import Case, mutate, some_case, some_update
 from core.tests.format.golden import make_activation
 from core.tests.format.reference import Filtered, Record, Rejected, reference_project
 from tailrace import KeyPlan, formats
-from tailrace.compile import InvalidUpdate, Project, compile_activation
+from tailrace.pipeline.compile import InvalidUpdate, Project, compile_activation
 
 SCHEMA = Draft202012Validator(formats.get("xdm-json").schema)
 LINES_PER_CASE = 6

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from tailrace.cli.render import count, duration
 
 if TYPE_CHECKING:
-    from tailrace.export import Progress
+    from tailrace.pipeline.export import Progress
 
 PLAIN_EVERY = 5.0
 LIVE_EVERY = 0.1

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 
 from tailrace.destination import KeyPlan
-from tailrace.identities import Spaces
 from tailrace.keys import KeyRule, fits, hash_key
-from tailrace.raw import ABSENT, struct, text_of
+from tailrace.pipeline.identities import Spaces
+from tailrace.pipeline.raw import ABSENT, struct, text_of
 
 Read = Callable[[Any, "Spaces | None", bytes], "str | None"]
 """From (the decoded update, its identities, the line) to the key; None where it is missing."""

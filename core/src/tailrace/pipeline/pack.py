@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tailrace.settle import Group
+from tailrace.pipeline.settle import Group
 
 
 @dataclass(slots=True)

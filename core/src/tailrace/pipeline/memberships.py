@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 
-from tailrace.invalid import wrong_type
 from tailrace.objects import Activation, Segment
 from tailrace.paths import check_key
-from tailrace.raw import ABSENT, Field, struct
+from tailrace.pipeline.invalid import wrong_type
+from tailrace.pipeline.raw import ABSENT, Field, struct
 
 MANY = 30
 Entry = Any

@@ -6,10 +6,10 @@ import hashlib
 
 import msgspec
 
-from tailrace.identities import identity_reader
-from tailrace.invalid import UNREADABLE, InvalidUpdate
-from tailrace.keying import candidates
-from tailrace.raw import ABSENT, struct
+from tailrace.pipeline.identities import identity_reader
+from tailrace.pipeline.invalid import UNREADABLE, InvalidUpdate
+from tailrace.pipeline.keying import candidates
+from tailrace.pipeline.raw import ABSENT, struct
 
 _decode = msgspec.json.Decoder(struct("Update", [("identities", "identityMap", msgspec.Raw, ABSENT)])).decode
 _reduce = identity_reader(None)

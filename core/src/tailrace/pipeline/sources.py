@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from tailrace.errors import SourceNotFound, SourceUnreadable, UsageError
-from tailrace.lines import Block, LineCutter, LongLine
-from tailrace.unpacking import FAILURES, Read, Unpacked
+from tailrace.pipeline.lines import Block, LineCutter, LongLine
+from tailrace.pipeline.unpacking import FAILURES, Read, Unpacked
 
 __all__ = ["Block", "LongLine", "Source", "open_sources"]
 

@@ -13,15 +13,15 @@ from dataclasses import dataclass
 
 import msgspec
 
-from tailrace.attributes import read_attributes
 from tailrace.destination import KeyPlan
-from tailrace.identities import identity_reader
-from tailrace.invalid import UNREADABLE, InvalidUpdate, explain
-from tailrace.keying import read_key
 from tailrace.keys import KeyRule
-from tailrace.memberships import read_memberships
 from tailrace.objects import Activation
-from tailrace.raw import ABSENT, Field, struct
+from tailrace.pipeline.attributes import read_attributes
+from tailrace.pipeline.identities import identity_reader
+from tailrace.pipeline.invalid import UNREADABLE, InvalidUpdate, explain
+from tailrace.pipeline.keying import read_key
+from tailrace.pipeline.memberships import read_memberships
+from tailrace.pipeline.raw import ABSENT, Field, struct
 
 Project = Callable[[bytes], "tuple[str, bytes] | None"]
 

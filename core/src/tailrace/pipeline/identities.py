@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from tailrace.invalid import wrong_type
-from tailrace.raw import ABSENT, NULL
+from tailrace.pipeline.invalid import wrong_type
+from tailrace.pipeline.raw import ABSENT, NULL
 
 
 class Identity(msgspec.Struct, gc=False):

@@ -14,12 +14,12 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 
-from tailrace.answers import call_write
 from tailrace.destination import Batch, Clock, Exporter, Failure, Limits
 from tailrace.errors import PluginError, TailraceError, Unavailable
-from tailrace.pack import Parcel, held, record_size
-from tailrace.retry import Pace
-from tailrace.settle import Group
+from tailrace.pipeline.answers import call_write
+from tailrace.pipeline.pack import Parcel, held, record_size
+from tailrace.pipeline.retry import Pace
+from tailrace.pipeline.settle import Group
 
 log = logging.getLogger("tailrace.delivery")
 

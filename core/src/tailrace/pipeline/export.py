@@ -14,17 +14,17 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from tailrace.compile import Compiled, InvalidUpdate
 from tailrace.deadletters import DeadLetterFile
-from tailrace.delivery import BUDGET, Delivery
 from tailrace.destination import Clock, Exporter, Plan
-from tailrace.draining import Drain
 from tailrace.errors import Interrupted, SourceUnreadable, TailraceError
 from tailrace.ledger import Ledger
-from tailrace.letters import Letters
-from tailrace.pack import Parcel, record_size
-from tailrace.settle import Track
-from tailrace.sources import Block, LongLine, Source
+from tailrace.pipeline.compile import Compiled, InvalidUpdate
+from tailrace.pipeline.delivery import BUDGET, Delivery
+from tailrace.pipeline.draining import Drain
+from tailrace.pipeline.letters import Letters
+from tailrace.pipeline.pack import Parcel, record_size
+from tailrace.pipeline.settle import Track
+from tailrace.pipeline.sources import Block, LongLine, Source
 
 log = logging.getLogger("tailrace.export")
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from tailrace.paths import RESERVED, format_path, parse_path, without_covered
-from tailrace.raw import ABSENT, Field, struct
+from tailrace.pipeline.raw import ABSENT, Field, struct
 
 Path = tuple[str, ...]
 Attrs = tuple[str, ...]

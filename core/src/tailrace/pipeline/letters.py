@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Sequence
 
 from tailrace.deadletters import DeadLetterFile, Letter
-from tailrace.delivery import Refused
 from tailrace.destination import Clock
 from tailrace.errors import StateError
-from tailrace.ids import event_id, place_version, profile_key
-from tailrace.settle import Track
+from tailrace.pipeline.delivery import Refused
+from tailrace.pipeline.ids import event_id, place_version, profile_key
+from tailrace.pipeline.settle import Track
 
 AT_ONCE = 500
 BYTES_AT_ONCE = 2**20
