@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tailrace.client import Tailrace, open
+    from tailrace.deadletters import DeadLetter
     from tailrace.destination import (
         API_VERSION,
         ActivationInfo,
@@ -59,10 +60,14 @@ if TYPE_CHECKING:
         UnknownDestination,
         UsageError,
     )
+    from tailrace.exporting import Preview
+    from tailrace.formats import FormatContract
     from tailrace.hooks import hookimpl
     from tailrace.keys import KeyRule
     from tailrace.ledger import Ledger, SourcePosition
     from tailrace.objects import Account, Activation, Connection, Run, Segment
+    from tailrace.pipeline.export import Progress
+    from tailrace.registry import PluginRecord
     from tailrace.settings import KeyRuleText, Secret, Settings
 
 _HOME = {
@@ -84,19 +89,25 @@ _HOME = {
     "objects": ("Account", "Activation", "Connection", "Run", "Segment"),
     "settings": ("KeyRuleText", "Secret", "Settings"),
     "client": ("Tailrace", "open"),
+    "deadletters": ("DeadLetter",),
+    "exporting": ("Preview",),
+    "formats": ("FormatContract",),
+    "pipeline.export": ("Progress",),
+    "registry": ("PluginRecord",),
 }  # fmt: skip
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
     "API_VERSION", "Account", "Activation", "ActivationDisabled", "ActivationInfo", "AuthReport",
     "AuthenticationFailed", "Batch", "BatchResult", "Check", "Clock", "ConfigurationError",
-    "Connection", "DemoPlace", "DestinationSpec", "Exporter", "Failure", "HookContext", "InUse",
-    "Interrupted", "InvalidSettings", "KeyLost", "KeyPlan", "KeyRule", "KeyRuleText", "Ledger",
-    "Limits", "Misconfigured", "NameTaken", "NotConnected", "NotFound", "Plan", "PluginError",
-    "Run", "Secret", "SecretUnavailable", "Segment", "Settings", "SourceNotFound", "SourcePosition",
-    "SourceUnreadable", "StaleVersion", "StateError", "SupportsDemo", "SupportsPolicy", "Tailrace",
-    "TailraceError", "Transient", "Unavailable", "UnknownDestination", "UsageError", "hookimpl",
-    "open",
+    "Connection", "DeadLetter", "DemoPlace", "DestinationSpec", "Exporter", "Failure",
+    "FormatContract", "HookContext", "InUse", "Interrupted", "InvalidSettings", "KeyLost",
+    "KeyPlan", "KeyRule", "KeyRuleText", "Ledger", "Limits", "Misconfigured", "NameTaken",
+    "NotConnected", "NotFound", "Plan", "PluginError", "PluginRecord", "Preview", "Progress",
+    "Run", "Secret", "SecretUnavailable", "Segment", "Settings", "SourceNotFound",
+    "SourcePosition", "SourceUnreadable", "StaleVersion", "StateError", "SupportsDemo",
+    "SupportsPolicy", "Tailrace", "TailraceError", "Transient", "Unavailable",
+    "UnknownDestination", "UsageError", "hookimpl", "open",
 ]  # fmt: skip
 
 
