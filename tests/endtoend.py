@@ -176,7 +176,7 @@ class Site:
 
     def letters(self) -> list[DeadLetter]:
         with self.client() as t:
-            return t.dead_letters.list()
+            return [t.dead_letters.get(letter.id) for letter in t.dead_letters.list()]
 
     def stream(self) -> list[Accepted]:
         return self.server.accepted()

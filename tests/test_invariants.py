@@ -301,7 +301,9 @@ def test_event_ids_repeat(site: Site) -> None:
     with site.client() as t:
         for _ in range(2):
             assert t.export("hot", path, max_line_bytes=4000).dead_lettered == len(BAD) + 1
-        runs = [t.dead_letters.list(run=number) for number in (1, 2)]
+        runs = [
+            [t.dead_letters.get(letter.id) for letter in t.dead_letters.list(run=number)] for number in (1, 2)
+        ]
         hot = t.activations.get("hot").id
         number = t.runs.get(2).ledger.sources[0].number
     assert site.export(path, "--max-line-bytes", "4000").code == 5

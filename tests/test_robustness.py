@@ -371,6 +371,8 @@ def test_iterables(site: Site) -> None:
         bytearray(update(4)),
         "",
         json.loads(update(5)) | {"other": "\ud800"},
+        json.loads(update(7)) | {"other": None},
+        json.loads(update(8)) | {"other": [float("nan"), None]},
         "\ud800",
         b"\xff",
         b"x" * 5000,
@@ -380,11 +382,11 @@ def test_iterables(site: Site) -> None:
     with site.client() as t:
         ledger = t.export("hot", iter(given), max_line_bytes=4000)
     assert ledger.balanced
-    assert (ledger.received, ledger.delivered, ledger.filtered, ledger.dead_lettered) == (11, 6, 1, 4)
-    assert site.arrived() == sorted(set(keys(7)) - {"id-5"})
-    reasons = ["lone-surrogate", "invalid-utf8", "invalid-utf8", "line-too-long"]
+    assert (ledger.received, ledger.delivered, ledger.filtered, ledger.dead_lettered) == (13, 7, 1, 5)
+    assert site.arrived() == sorted(set(keys(8)) - {"id-5"})
+    reasons = ["lone-surrogate", "invalid-json", "invalid-utf8", "invalid-utf8", "line-too-long"]
     assert [letter.reason for letter in site.letters()] == reasons
-    assert [letter.line for letter in site.letters()] == [7, 8, 9, 10]
+    assert [letter.line for letter in site.letters()] == [7, 9, 10, 11, 12]
 
 
 @pytest.mark.parametrize("end", ["raises", "gives a set"])

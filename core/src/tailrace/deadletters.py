@@ -10,7 +10,7 @@ import base64
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -134,9 +134,10 @@ class DeadLetters:
         self._folder = folder
 
     def list(self, *, activation: str | None = None, run: int | None = None) -> list[DeadLetter]:
-        """All letters, oldest run first, or those of one activation or run."""
+        """All letters, oldest run first, or those of one activation or run. Their `original` is
+        empty, as there may be many: `get` has it."""
         return [
-            letter
+            replace(letter, original=b"")
             for number in sorted(self._runs())
             if run is None or number == run
             for letter in self._read(number)

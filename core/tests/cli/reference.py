@@ -120,7 +120,7 @@ def _exit_codes() -> str:
             f"`{kind.code}`" for kind in _tree(errors.TailraceError) if code and kind.exit_code == code
         )
         lines.append(f"| {code} | {meaning} | {', '.join(names)} |")
-    lines.append("\nWhere several hold, the first of 130, 4, 3, 6, 8, 5, 0 is given.\n")
+    lines.append("\nWhere several hold, the first of 130, 7, 4, 3, 6, 8, 5, 0 is given.\n")
     return "\n".join(lines)
 
 

@@ -186,7 +186,9 @@ def _as_line(item: object) -> bytes:
     import msgspec
 
     try:
-        return msgspec.json.encode(item)
+        line = msgspec.json.encode(item)
+        # A NaN comes out as null, which would be another value; plain json spells it, as a dead letter.
+        return line if line.find(b"null") < 0 else json.dumps(item, ensure_ascii=False).encode()
     except UnicodeEncodeError:  # half of a surrogate pair: the bad update of one, so a dead letter
         return json.dumps(item).encode()
     except Exception as error:
