@@ -50,11 +50,7 @@ def compile_export(activation: Activation, key: KeyPlan, key_bytes: int | None =
     memberships = read_memberships(activation)
     key_of = read_key(key, key_bytes, attributes.key)
     needs_identity = rule.kind == "identity"
-    reduce = identity_reader(
-        activation.identities,
-        keep_extra_fields=activation.keep_extra_fields,
-        primary=needs_identity,
-    )
+    reduce = identity_reader(activation.identities, keep_extra_fields=activation.keep_extra_fields)
     selecting: Field = ("segmentMembership", "segmentMembership", memberships.type, None)
     identifying: Field = ("identityMap", "identityMap", msgspec.Raw, ABSENT)
     update_type = struct("Update", [*attributes.fields, selecting, identifying])
@@ -76,9 +72,9 @@ def compile_export(activation: Activation, key: KeyPlan, key_bytes: int | None =
             value = update.segmentMembership
             if value is None or not select(update, value):
                 return None
-            spaces = None
+            found = None
             if update.identityMap is not ABSENT:
-                update.identityMap, spaces = reduce(update.identityMap, line)
+                update.identityMap, found = reduce(update.identityMap, line)
         except UNREADABLE as error:
             if isinstance(error, msgspec.ValidationError):
                 try:
@@ -87,9 +83,9 @@ def compile_export(activation: Activation, key: KeyPlan, key_bytes: int | None =
                 except UNREADABLE as worse:
                     error = worse
             raise explain(line, error) from None
-        if needs_identity and not spaces:
+        if needs_identity and not (found and found[0]):
             raise InvalidUpdate("no-identity", "the update is selected but carries no identity")
-        partition_key = key_of(update, spaces, line)
+        partition_key = key_of(update, found, line)
         if partition_key is None:
             raise InvalidUpdate("no-key", f"key rule {rule} finds no usable key")
         if unseen_attributes:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 
 from tailrace.pipeline.invalid import wrong_type
-from tailrace.pipeline.raw import ABSENT, NULL
+from tailrace.pipeline.raw import ABSENT, NULL, text_of
 
 
 class Identity(msgspec.Struct, gc=False):
@@ -17,8 +17,9 @@ class Identity(msgspec.Struct, gc=False):
     id: str | msgspec.Raw
 
 
-class _Text(msgspec.Struct, gc=False):
+class _Plain(msgspec.Struct, gc=False, omit_defaults=True):
     id: str
+    primary: msgspec.Raw = ABSENT
 
 
 class _Entry(msgspec.Struct, gc=False):
@@ -26,49 +27,68 @@ class _Entry(msgspec.Struct, gc=False):
     primary: msgspec.Raw = ABSENT
 
 
+Text = str | None
 Spaces = dict[str, list[Any]]
-"""Namespace to entries in input order. Each has an `id` (text or raw), some a raw `primary`."""
+"""Namespace to entries in input order, each with an `id` (text or raw). None of them is empty."""
 
-Reduce = Callable[[msgspec.Raw, bytes], "tuple[Any, Spaces]"]
-"""From an identity map and its line to what is written (ABSENT for nothing) and every identity there
-is. Raises InvalidUpdate."""
+Found = tuple[Spaces, Sequence[Text]]
+"""Every identity there is, and the ids flagged `primary: true`, in input order."""
 
+Reduce = Callable[[msgspec.Raw, bytes], tuple[Any, Found]]
+"""From an identity map and its line to what is written (ABSENT for nothing) and what was found.
+Raises InvalidUpdate."""
+
+TRUE = msgspec.Raw(b"true")
 BACKSLASH = ord("\\")
 
-_decode_text = msgspec.json.Decoder(dict[str, Annotated[list[_Text], msgspec.Meta(min_length=1)]]).decode
+_decode_plain = msgspec.json.Decoder(dict[str, Annotated[list[_Plain], msgspec.Meta(min_length=1)]]).decode
 _decode_careful = msgspec.json.Decoder(dict[str, list[_Entry | None] | None] | None).decode
 _decode_raw = msgspec.json.Decoder(dict[str, list[msgspec.Raw] | None] | None).decode
 
 
-def identity_reader(
-    wanted: Sequence[str] | None, *, keep_extra_fields: bool = False, primary: bool = True
-) -> Reduce:
-    """Compile the reduction to `{"id"}` entries of the wanted namespaces (None: all). `primary` says
-    whether anybody asks for the flag of that name."""
+def identity_reader(wanted: Sequence[str] | None, *, keep_extra_fields: bool = False) -> Reduce:
+    """Compile the reduction to `{"id"}` entries of the wanted namespaces (None: all)."""
     namespaces = None if wanted is None else frozenset(wanted)
 
-    def careful(identity_map: msgspec.Raw, line: bytes) -> tuple[Any, Spaces]:
+    def careful(identity_map: msgspec.Raw, line: bytes) -> tuple[Any, Found]:
         return _careful(identity_map, namespaces, keep_extra_fields)
 
-    def reduce(identity_map: msgspec.Raw, line: bytes) -> tuple[Any, Spaces]:
-        # Nearly every map is plain: each id a string without an escape, which comes out as the bytes
-        # it was; nothing null or empty; no flag that is asked for. Then decoding is all there is to do.
-        if primary or BACKSLASH in line:
-            data = bytes(identity_map)
-            if BACKSLASH in data or (primary and data.find(b'"primary"') >= 0):
-                return careful(identity_map, line)
+    def reduce(identity_map: msgspec.Raw, line: bytes) -> tuple[Any, Found]:
+        # Nearly every map is plain: each id is a string without an escape, which comes out as the
+        # bytes it was, and nothing is null or empty. Then decoding is nearly all there is to do.
+        if BACKSLASH in line and BACKSLASH in bytes(identity_map):
+            return careful(identity_map, line)
         try:
-            spaces = _decode_text(identity_map)
+            spaces = _decode_plain(identity_map)
         except msgspec.ValidationError:
             return careful(identity_map, line)
+        primaries = _take_flags(spaces)
         if namespaces is None:
-            return spaces or ABSENT, spaces
-        return {name: spaces[name] for name in spaces if name in namespaces} or ABSENT, spaces
+            return spaces or ABSENT, (spaces, primaries)
+        written = {name: spaces[name] for name in spaces if name in namespaces}
+        return written or ABSENT, (spaces, primaries)
 
     return careful if keep_extra_fields else reduce
 
 
-def _careful(identity_map: msgspec.Raw, wanted: frozenset[str] | None, keep: bool) -> tuple[Any, Spaces]:
+def _take_flags(spaces: Spaces) -> Sequence[Text]:
+    """Blank the flags, so that they are not written; the ids of those that were true."""
+    primaries: list[Text] = []
+    for entries in spaces.values():
+        for entry in entries:
+            if entry.primary is not ABSENT:
+                if entry.primary == TRUE:
+                    primaries.append(entry.id)
+                entry.primary = ABSENT
+    return primaries
+
+
+def text(id: str | msgspec.Raw) -> Text:
+    """An id as text, or None where it is something else."""
+    return id if isinstance(id, str) else text_of(id)
+
+
+def _careful(identity_map: msgspec.Raw, wanted: frozenset[str] | None, keep: bool) -> tuple[Any, Found]:
     try:
         decoded = _decode_careful(identity_map)
     except msgspec.ValidationError as error:
@@ -76,6 +96,7 @@ def _careful(identity_map: msgspec.Raw, wanted: frozenset[str] | None, keep: boo
     whole = (_decode_raw(identity_map) if keep else None) or {}
     spaces: Spaces = {}
     written: dict[str, list[Any]] = {}
+    primaries: list[Text] = []
     for namespace, entries in (decoded or {}).items():
         usable = {
             place: entry
@@ -85,6 +106,7 @@ def _careful(identity_map: msgspec.Raw, wanted: frozenset[str] | None, keep: boo
         if not usable:
             continue
         spaces[namespace] = list(usable.values())
+        primaries += [text(entry.id) for entry in usable.values() if entry.primary == TRUE]
         if wanted is not None and namespace not in wanted:
             continue
         if keep:
@@ -92,4 +114,4 @@ def _careful(identity_map: msgspec.Raw, wanted: frozenset[str] | None, keep: boo
             written[namespace] = [as_given[place] for place in usable]
         else:
             written[namespace] = [Identity(entry.id) for entry in usable.values()]
-    return written or ABSENT, spaces
+    return written or ABSENT, (spaces, primaries)

@@ -23,8 +23,8 @@ def place_version(source_number: int, offset: int) -> str:
 def profile_key(line: bytes) -> str:
     """The key of the profile by the `identity` rule; empty where the line gives none."""
     try:
-        spaces = _reduce(_decode(line).identities, line)[1]
-        return next(filter(None, candidates(spaces, ())), "")
+        found = _reduce(_decode(line).identities, line)[1]
+        return next(filter(None, candidates(found, ())), "")
     except (*UNREADABLE, InvalidUpdate):
         return ""
 

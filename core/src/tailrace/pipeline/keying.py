@@ -10,13 +10,11 @@ import msgspec
 
 from tailrace.destination import KeyPlan
 from tailrace.keys import KeyRule, fits, hash_key
-from tailrace.pipeline.identities import Spaces
+from tailrace.pipeline.identities import Found, text
 from tailrace.pipeline.raw import ABSENT, struct, text_of
 
-Read = Callable[[Any, "Spaces | None", bytes], "str | None"]
+Read = Callable[[Any, "Found | None", bytes], "str | None"]
 """From (the decoded update, its identities, the line) to the key; None where it is missing."""
-
-TRUE = msgspec.Raw(b"true")
 
 
 def read_key(plan: KeyPlan, limit: int | None, of_update: Callable[[Any], msgspec.Raw] | None) -> Read:
@@ -37,7 +35,7 @@ def read_key(plan: KeyPlan, limit: int | None, of_update: Callable[[Any], msgspe
         return text if usable(text) else None
 
     if rule.kind == "random":
-        return lambda update, spaces, line: random_key()
+        return lambda update, found, line: random_key()
     if rule.kind == "identity":
         read = _identity(rule.namespaces, finish)
     elif of_update is not None:
@@ -46,7 +44,7 @@ def read_key(plan: KeyPlan, limit: int | None, of_update: Callable[[Any], msgspe
         read = _elsewhere(rule.path, finish)
     if plan.missing == "dead-letter":
         return read
-    return lambda update, spaces, line: read(update, spaces, line) or random_key()
+    return lambda update, found, line: read(update, found, line) or random_key()
 
 
 def random_key() -> str:
@@ -54,27 +52,30 @@ def random_key() -> str:
     return f"{random.getrandbits(128):032x}"
 
 
-def candidates(spaces: Spaces, preferred: tuple[str, ...]) -> Iterator[str | None]:
+def candidates(found: Found, preferred: tuple[str, ...]) -> Iterator[str | None]:
     """The texts that may be the key by the identity rule, best first."""
-    for entries in spaces.values():
-        for entry in entries:
-            if getattr(entry, "primary", ABSENT) == TRUE:
-                yield _text(entry.id)
+    spaces, primaries = found
+    yield from primaries
     for namespace in preferred:
         for entry in spaces.get(namespace, ()):
-            yield _text(entry.id)
+            yield text(entry.id)
     for namespace in sorted(spaces):
-        yield from sorted(filter(None, (_text(entry.id) for entry in spaces[namespace])))
-
-
-def _text(id: str | msgspec.Raw) -> str | None:
-    return id if isinstance(id, str) else text_of(id)
+        yield from sorted(filter(None, (text(entry.id) for entry in spaces[namespace])))
 
 
 def _identity(preferred: tuple[str, ...], finish: Callable[[str | None], str | None]) -> Read:
-    def read(update: Any, spaces: Spaces | None, line: bytes) -> str | None:
-        for text in candidates(spaces or {}, preferred):
-            key = finish(text)
+    def read(update: Any, found: Found | None, line: bytes) -> str | None:
+        if found is None:
+            return None
+        spaces, primaries = found
+        if spaces and not primaries and not preferred:
+            entries = spaces[min(spaces)]
+            if len(entries) == 1:  # most often the first candidate is alone, and good
+                key = finish(text(entries[0].id))
+                if key is not None:
+                    return key
+        for candidate in candidates(found, preferred):
+            key = finish(candidate)
             if key is not None:
                 return key
         return None
@@ -83,7 +84,7 @@ def _identity(preferred: tuple[str, ...], finish: Callable[[str | None], str | N
 
 
 def _in_update(value_of: Callable[[Any], msgspec.Raw], finish: Callable[[str | None], str | None]) -> Read:
-    def read(update: Any, spaces: Spaces | None, line: bytes) -> str | None:
+    def read(update: Any, found: Found | None, line: bytes) -> str | None:
         return finish(text_of(value_of(update)))
 
     return read
@@ -97,7 +98,7 @@ def _elsewhere(path: tuple[str, ...], finish: Callable[[str | None], str | None]
         kind, default = struct("Key", [("value", name, kind, default)]) | None, None
     decode = msgspec.json.Decoder(kind).decode
 
-    def read(update: Any, spaces: Spaces | None, line: bytes) -> str | None:
+    def read(update: Any, found: Found | None, line: bytes) -> str | None:
         try:
             value = decode(line)
         except msgspec.ValidationError:
