@@ -50,7 +50,9 @@ def compile_export(activation: Activation, key: KeyPlan, key_bytes: int | None =
     memberships = read_memberships(activation)
     key_of = read_key(key, key_bytes, attributes.key)
     needs_identity = rule.kind == "identity"
-    reduce = identity_reader(activation.identities, keep_extra_fields=activation.keep_extra_fields)
+    reduce = identity_reader(
+        activation.identities, keep_extra_fields=activation.keep_extra_fields, flags=needs_identity
+    )
     selecting: Field = ("segmentMembership", "segmentMembership", memberships.type, None)
     identifying: Field = ("identityMap", "identityMap", msgspec.Raw, ABSENT)
     update_type = struct("Update", [*attributes.fields, selecting, identifying])

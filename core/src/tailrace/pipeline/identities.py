@@ -17,7 +17,11 @@ class Identity(msgspec.Struct, gc=False):
     id: str | msgspec.Raw
 
 
-class _Plain(msgspec.Struct, gc=False, omit_defaults=True):
+class _Plain(msgspec.Struct, gc=False):
+    id: str
+
+
+class _Flagged(msgspec.Struct, gc=False, omit_defaults=True):
     id: str
     primary: msgspec.Raw = ABSENT
 
@@ -42,13 +46,20 @@ TRUE = msgspec.Raw(b"true")
 BACKSLASH = ord("\\")
 
 _decode_plain = msgspec.json.Decoder(dict[str, Annotated[list[_Plain], msgspec.Meta(min_length=1)]]).decode
+_decode_flagged = msgspec.json.Decoder(
+    dict[str, Annotated[list[_Flagged], msgspec.Meta(min_length=1)]]
+).decode
 _decode_careful = msgspec.json.Decoder(dict[str, list[_Entry | None] | None] | None).decode
 _decode_raw = msgspec.json.Decoder(dict[str, list[msgspec.Raw] | None] | None).decode
 
 
-def identity_reader(wanted: Sequence[str] | None, *, keep_extra_fields: bool = False) -> Reduce:
-    """Compile the reduction to `{"id"}` entries of the wanted namespaces (None: all)."""
+def identity_reader(
+    wanted: Sequence[str] | None, *, keep_extra_fields: bool = False, flags: bool = True
+) -> Reduce:
+    """Compile the reduction to `{"id"}` entries of the wanted namespaces (None: all). `flags` says
+    whether anybody asks which identity is primary."""
     namespaces = None if wanted is None else frozenset(wanted)
+    decode: Callable[[msgspec.Raw], Spaces] = _decode_flagged if flags else _decode_plain
 
     def careful(identity_map: msgspec.Raw, line: bytes) -> tuple[Any, Found]:
         return _careful(identity_map, namespaces, keep_extra_fields)
@@ -59,10 +70,10 @@ def identity_reader(wanted: Sequence[str] | None, *, keep_extra_fields: bool = F
         if BACKSLASH in line and BACKSLASH in bytes(identity_map):
             return careful(identity_map, line)
         try:
-            spaces = _decode_plain(identity_map)
+            spaces = decode(identity_map)
         except msgspec.ValidationError:
             return careful(identity_map, line)
-        primaries = _take_flags(spaces)
+        primaries = _take_flags(spaces) if flags else ()
         if namespaces is None:
             return spaces or ABSENT, (spaces, primaries)
         written = {name: spaces[name] for name in spaces if name in namespaces}
