@@ -279,6 +279,11 @@ ROWS = {
         name="in.zst",
         pack=lambda data: b"".join(zstd.compress(data[n : n + 100]) for n in range(0, len(data), 100)),
     ),
+    "zstd behind a frame without content": Row(
+        [good(1), good(2)],
+        name="in.zst",
+        pack=lambda data: b"\x50\x2a\x4d\x18\x04\x00\x00\x00\x01\x02\x03\x04" + zstd.compress(data),
+    ),
     "compressed by another name": Row([good(1)], start=b"\xef\xbb\xbf", pack=gzip.compress),
     "never seen": Row(
         [(update(1, segment=OTHER) + b"\n", FILTERED)],

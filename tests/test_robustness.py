@@ -187,6 +187,44 @@ def test_stopping_while_input_is_idle(tmp_path: Path, given: bytes) -> None:
     assert outcome.ledger.received == outcome.ledger.delivered == (3 if given == GZIPPED else 0)
 
 
+@pytest.mark.parametrize("what", ["a pipe without a writer", "an endless line"])
+def test_a_signal_while_a_file_gives_nothing(site: Site, what: str) -> None:
+    source = Path("/dev/zero")
+    if what == "a pipe without a writer":
+        source = site.folder / "in.pipe"
+        os.mkfifo(source)
+    opened = arrival(site, "DescribeStreamSummary")
+    process = site.start("export", "hot", source, "--json", "--quiet")
+    assert opened.wait(WAIT)
+    process.send_signal(signal.SIGINT)
+    assert site.end(process, timeout=15).code == 130
+
+
+def test_a_signal_while_the_destination_is_silent(site: Site) -> None:
+    """Writes that get no answer are left behind, and their records are pending."""
+    written = threading.Event()
+
+    def silent(request: Request) -> Fault:
+        written.set()
+        return Silence()
+
+    site.server.always("PutRecords", silent)
+    source = site.file("in.jsonl", updates(700))
+    process = site.start("export", "hot", source, "--json", "--quiet")
+    assert written.wait(WAIT)
+    process.send_signal(signal.SIGINT)
+    ended = site.end(process, timeout=20)  # a write may take 54 seconds
+    assert (ended.code, ended.counts) == (130, {"received": 700, "pending": 700})
+
+
+def test_giving_up_on_a_silent_destination(site: Site) -> None:
+    site.server.always("PutRecords", lambda request: Silence())
+    source = site.file("in.jsonl", updates(3))
+    process = site.start("export", "hot", source, "--json", "--quiet", "--give-up-after", "1")
+    ended = site.end(process, timeout=20)
+    assert (ended.code, ended.counts) == (6, {"received": 3, "pending": 3})
+
+
 # --- pipes ------------------------------------------------------------------------------------
 
 
@@ -226,6 +264,36 @@ def test_standard_input_is_closed(site: Site) -> None:
     ended = site.end(process)
     assert ended.code == 8
     assert ended.first == "error: standard input is closed"
+
+
+def test_a_name_that_is_not_text(site: Site) -> None:
+    source = site.folder / os.fsdecode(b"in-\xff\x1b.jsonl")
+    source.write_bytes(updates(2) + b"nonsense\n")
+    ended = site.run("export", "hot", source, "--json", "--quiet")
+    assert (ended.code, ended.counts) == (5, {"received": 3, "delivered": 2, "dead_lettered": 1})
+    assert [letter.source for letter in site.letters()] == [f"{site.folder}/in-\\xff\x1b.jsonl"]
+
+
+def test_a_dead_letter_that_cannot_be_read_hides_no_other(site: Site) -> None:
+    source = site.file("in.jsonl", b"nonsense 1\nnonsense 2\n")
+    assert site.export(source).code == 5
+    path = site.home / "dead-letters" / "1.jsonl"
+    first, second = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(first + b"not json\n{}\n" + second)
+    assert [letter.id for letter in site.letters()] == ["1-1", "1-4"]
+
+
+def test_a_lost_database_does_not_mix_runs(site: Site, tmp_path: Path) -> None:
+    """Dead letters stay with the run that they are of."""
+    with site.client() as t:
+        t.export("hot", [b"nonsense"])
+        activation = t.activations.get("hot")
+    (site.home / "dead-letters" / "1.jsonl").rename(site.home / "dead-letters" / "7.jsonl")
+    with site.client() as t:
+        ledger = t.export("hot", [b"more nonsense"])
+        assert ledger.run == 8
+        assert t.runs.get(8).activation_id == activation.id
+        assert [letter.id for letter in t.dead_letters.list()] == ["7-1", "8-1"]
 
 
 def test_a_named_pipe(site: Site) -> None:

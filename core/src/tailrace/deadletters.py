@@ -7,6 +7,7 @@ is written and synced before its update counts as settled.
 from __future__ import annotations
 
 import base64
+import logging
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from tailrace.errors import NotFound
+
+log = logging.getLogger("tailrace.deadletters")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +156,11 @@ class DeadLetters:
                     return letter
         raise NotFound(f"there is no dead letter {id!r}", hint="see: tailrace dead-letters list")
 
+    @property
+    def last_run(self) -> int:
+        """The highest run that has letters; 0 where there are none."""
+        return max(self._runs(), default=0)
+
     def _runs(self) -> set[int]:
         if not self._folder.is_dir():
             return set()
@@ -165,8 +173,14 @@ class DeadLetters:
             for number, line in enumerate(file, 1):
                 if not line.endswith(b"\n"):
                     return  # torn by a crash before it was synced, so never counted
-                entry = json.loads(line.decode("utf-8", "surrogatepass"))
-                yield _dead_letter(f"{run}-{number}", run, entry)
+                try:
+                    letter = _dead_letter(
+                        f"{run}-{number}", run, json.loads(line.decode("utf-8", "surrogatepass"))
+                    )
+                except (ValueError, KeyError, TypeError, AttributeError):
+                    log.warning("dead letters of run %d: line %d cannot be read", run, number)
+                    continue
+                yield letter
 
 
 def _dead_letter(id: str, run: int, entry: dict[str, Any]) -> DeadLetter:

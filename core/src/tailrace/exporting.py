@@ -22,9 +22,11 @@ from tailrace.pipeline.sources import LongLine, Source, open_sources
 if TYPE_CHECKING:
     from tailrace.client import Tailrace
     from tailrace.planning import Prepared
+    from tailrace.runs import Runs
 
 log = logging.getLogger("tailrace.export")
 
+SHORTEST_WRITE = 1.0
 WRITE_TIMEOUT = 60.0
 """Seconds within which a plugin's write must return; TAILRACE_WRITE_TIMEOUT sets another."""
 
@@ -58,11 +60,12 @@ def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
     if options.max_line_bytes < 1:
         raise UsageError("max_line_bytes must be at least 1")
     sources = open_sources(given, options.max_line_bytes)
-    write_timeout = _write_timeout()
+    # A write may not outlast the time after which the run gives up.
+    write_timeout = min(_write_timeout(), max(options.give_up_after, SHORTEST_WRITE))
     prepared = t.activations.prepare(name, for_export=True, stop=options.stop, write_timeout=write_timeout)
     compiled = _compile(prepared)
     runs = t.runs
-    run = runs.start(prepared.activation)
+    run = runs.start(prepared.activation, after=t.dead_letters.last_run)
     log.info("run %d begins: activation %s, version %d", run, name, prepared.activation.version)
     letters = DeadLetterFile(t.home / "dead-letters", run, name)
     running: Running | None = None
@@ -84,7 +87,7 @@ def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
                 clock=prepared.context.clock,
                 stop=options.stop,
                 on_progress=options.on_progress,
-                save=lambda ledger: runs.save(run, ledger=ledger, sources=ledger.sources),
+                save=_saver(runs, run),
             )
         )
         ledger = running.execute()
@@ -93,26 +96,37 @@ def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
         ledger = Ledger(run=run) if running is None else running.ledger()
         if known is not None:
             known.ledger = ledger = known.ledger or ledger
-        runs.finish(
-            run,
-            status="interrupted" if isinstance(error, (Interrupted, KeyboardInterrupt)) else "failed",
-            exit_code=known.exit_code if known is not None else 1,
-            error=known.message if known is not None else type(error).__name__,
-            ledger=ledger,
-            sources=ledger.sources,
-        )
+        status = "interrupted" if isinstance(error, (Interrupted, KeyboardInterrupt)) else "failed"
+        message = known.message if known is not None else type(error).__name__
+        try:
+            _finish(runs, run, status, known.exit_code if known is not None else 1, message, ledger)
+        except TailraceError as lost:  # the run's own error says more
+            log.warning("run %d is not recorded: %s", run, lost.message)
         log.info("run %d failed: %s", run, known.code if known is not None else type(error).__name__)
         raise
     log.info("run %d finished: %d delivered, %d dead letters", run, ledger.delivered, ledger.dead_lettered)
-    runs.finish(
-        run,
-        status="finished",
-        exit_code=ledger.exit_code,
-        error=None,
-        ledger=ledger,
-        sources=ledger.sources,
-    )
+    try:
+        _finish(runs, run, "finished", ledger.exit_code, None, ledger)
+    except TailraceError as lost:
+        lost.ledger = ledger
+        raise
     return ledger
+
+
+def _finish(runs: Runs, run: int, status: str, exit_code: int, error: str | None, ledger: Ledger) -> None:
+    runs.finish(run, status=status, exit_code=exit_code, error=error, ledger=ledger, sources=ledger.sources)
+
+
+def _saver(runs: Runs, run: int) -> Callable[[Ledger], None]:
+    """Saves a running export. Not being able to is no reason to stop it."""
+
+    def save(ledger: Ledger) -> None:
+        try:
+            runs.save(run, ledger=ledger, sources=ledger.sources)
+        except TailraceError as error:
+            log.warning("run %d cannot be saved: %s", run, error.message)
+
+    return save
 
 
 def preview(

@@ -42,12 +42,14 @@ class Runs:
             raise NotFound(f"there is no run {id}", hint="tailrace runs list shows them")
         return _run(found[0])
 
-    def start(self, activation: Activation) -> int:
-        """Record that an export begins, with the version it runs; the run's id."""
+    def start(self, activation: Activation, *, after: int = 0) -> int:
+        """Record that an export begins, with the version it runs; the run's id, which is higher than
+        `after`: dead letters of a database that was lost keep their numbers."""
+        from tailrace.state import rows
         from tailrace.state.ids import now
         from tailrace.state.tables import runs
 
-        values = {
+        values: dict[str, Any] = {
             "activation_id": activation.id,
             "activation": activation.name,
             "activation_version": activation.version,
@@ -57,6 +59,7 @@ class Runs:
             "sources": [],
         }
         with self._database.write() as connection:
+            values |= rows.id_after(connection, runs, after)
             identifier: int = connection.execute(
                 runs.insert().values(**values).returning(runs.c.id)
             ).scalar_one()

@@ -116,3 +116,11 @@ def test_threads_that_ask_at_once_get_one_number_per_source(furnished: Tailrace)
     numbers = dict(zip(identities, given, strict=True))
     assert [numbers[identity] for identity in identities] == given
     assert sorted(numbers.values()) == [1, 2, 3, 4, 5]
+
+
+def test_numbers_of_dead_letters_that_are_already_there_are_skipped(furnished: Tailrace) -> None:
+    """The database may be lost while the dead letters stay."""
+    activation = furnished.activations.get("hot")
+    assert furnished.runs.start(activation, after=41) == 42
+    assert furnished.runs.start(activation, after=41) == 43
+    assert furnished.runs.start(activation) == 44

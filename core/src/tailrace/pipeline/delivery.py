@@ -116,6 +116,7 @@ class Delivery:
         self._closed = False
         self.failure: TailraceError | None = None
         self.hung = False
+        self.abandoned = False
         self.counts = Counts()
         self._threads = [
             threading.Thread(target=self._work, name=f"tailrace-write-{i}", daemon=True)
@@ -150,9 +151,10 @@ class Delivery:
             self.check()
             impatient = tick()
 
-    def finish(self, tick: Callable[[], bool]) -> None:
+    def finish(self, tick: Callable[[], bool], *, abandon: bool = True) -> None:
         """No more parcels: wait until every record has met its fate, writing has failed, or `tick`
-        answers True. Then end the threads (one that hangs in a plugin is left behind)."""
+        answers True. Then end the threads. One that hangs in a plugin is left behind; with `abandon`
+        so is each that still writes when `tick` answers True, and its records stay pending."""
         with self._lock:
             self._flush = True
             self._work_ready.notify_all()
@@ -170,8 +172,16 @@ class Delivery:
         for thread in self._threads:
             while thread.is_alive() and not self.hung:
                 thread.join(TICK)
-                tick()
                 self.check()
+                if tick() and abandon:
+                    with self._lock:
+                        self.abandoned = bool(self._writing)
+                    return
+
+    def join(self) -> None:
+        """Wait for every thread, those that were left behind too."""
+        for thread in self._threads:
+            thread.join()
 
     def snapshot(self) -> Counts:
         """The counts of one moment, which add up."""
@@ -281,6 +291,8 @@ class Delivery:
         else:
             batch = Batch([r.key for r in riders], [r.data for r in riders])
         failures = call_write(self._exporter, self._name, batch)
+        if self.abandoned:  # nobody counts any more
+            return
         again: list[Waiting] = []
         refused: list[Refused] = []
         for index, failure in failures.items():

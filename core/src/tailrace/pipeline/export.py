@@ -123,7 +123,7 @@ class Running:
                 self._errors.append(error)
                 self._delivery.finish(self._waiting)
         finally:
-            self._delivery.finish(lambda: True)
+            self._delivery.finish(lambda: True, abandon=self._job.stop.is_set())
             self._close_exporter()
             self._job.letters.close()
         return self._conclude()
@@ -310,12 +310,15 @@ class Running:
         # In a thread of its own, since a plugin may hang here as well as in `write`.
         closer = threading.Thread(target=self._call_close, name="tailrace-close", daemon=True)
         closer.start()
+        if self._delivery.abandoned:
+            return
         closer.join(self._job.write_timeout)
         if closer.is_alive():
             log.warning("destination %s: close does not return", self._job.plan.destination)
 
     def _call_close(self) -> None:
         try:
+            self._delivery.join()
             self._job.exporter.close()
         except BaseException as error:
             log.warning("destination %s: close raised %s", self._job.plan.destination, type(error).__name__)
@@ -325,7 +328,12 @@ class Running:
         if self._delivery.failure is not None:
             errors.append(self._delivery.failure)
         if self._job.stop.is_set():
-            errors.append(Interrupted("the export was stopped", hint="what was not sent is pending"))
+            errors.append(
+                Interrupted(
+                    "the export was stopped",
+                    hint="what was read and not delivered is pending; the rest was not read",
+                )
+            )
         warnings = []
         if not errors and self._received:
             warnings = [f"{name} was never seen" for name in self._job.compiled.unseen()]

@@ -56,6 +56,8 @@ class LineCutter:
                 yield Block([], self.offset, self.number)
             elif piece:
                 yield from self._cut(piece)
+                if self._skipped:  # it may be endless, so somebody may want to stop
+                    yield Block([], self.offset, self.number)
             else:
                 ended = True
         if self._skipped:

@@ -65,12 +65,12 @@ def _open(path: str | os.PathLike[str], max_line: int) -> Source:
         status = os.stat(path)
     except OSError as error:
         raise SourceNotFound(
-            f"source {os.fspath(path)}: {error.strerror}", hint="check the path; '-' is standard input"
+            f"source {_readable(Path(path))}: {error.strerror}", hint="check the path; '-' is standard input"
         ) from None
     if stat.S_ISDIR(status.st_mode):
-        raise SourceNotFound(f"source {os.fspath(path)} is a directory", hint="name the files in it")
+        raise SourceNotFound(f"source {_readable(Path(path))} is a directory", hint="name the files in it")
     if not os.access(path, os.R_OK):
-        raise SourceNotFound(f"source {os.fspath(path)} may not be read", hint="check its permissions")
+        raise SourceNotFound(f"source {_readable(Path(path))} may not be read", hint="check its permissions")
     return FileSource(Path(path), status, max_line)
 
 
@@ -78,7 +78,7 @@ class FileSource:
     """A file, which may be compressed."""
 
     def __init__(self, path: Path, status: os.stat_result, max_line: int) -> None:
-        self.name = os.fspath(path)
+        self.name = _readable(path)
         self.size: int | None = status.st_size if stat.S_ISREG(status.st_mode) else None
         self.identity: str | None = None
         if self.size is not None:
@@ -90,7 +90,7 @@ class FileSource:
 
     def blocks(self) -> Iterator[Block | LongLine]:
         try:
-            raw = open(self._path, "rb", buffering=0)  # noqa: SIM115
+            raw = open(self._path, "rb", buffering=0, opener=_open_without_waiting)  # noqa: SIM115
         except OSError as error:
             raise SourceUnreadable(f"source {self.name} cannot be opened: {error.strerror}") from None
         with raw:
@@ -103,6 +103,16 @@ class FileSource:
         if raw is not None and not raw.closed and self.size is not None:
             self._read = raw.tell()
         return self._read
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    """A named pipe without a writer would hold up its reader in `open`."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _readable(path: Path) -> str:
+    """A path as text that can be stored and shown, whatever bytes it has."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 class StandardInput:
@@ -211,8 +221,9 @@ class _Waiting:
     def read(self, size: int) -> bytes | None:
         if self._selectable and not self._ready():
             return None
-        data: bytes = self._raw.read(size) or b""
-        self.count += len(data)
+        data: bytes | None = self._raw.read(size)
+        if data is not None:
+            self.count += len(data)
         return data
 
     def _ready(self) -> bool:

@@ -67,7 +67,7 @@ class Unpacked:
             self._head += more
         if self._head.startswith(GZIP):
             return _Members(self._head, self._stored, _GzipMember, b"\0").read
-        if self._head.startswith(ZSTD):
+        if self._head.startswith(ZSTD) or _is_skippable(self._head):
             return _Members(self._head, self._stored, _zstd_frame, b"").read
         if self._compressed and self._head:
             raise EOFError("its first bytes are neither gzip nor zstd")
@@ -78,6 +78,11 @@ class Unpacked:
             head, self._head = self._head, b""
             return head
         return self._stored(size)
+
+
+def _is_skippable(head: bytes) -> bool:
+    """Whether it begins with a zstd frame that holds no content, as parallel writers put in front."""
+    return head[0:1] != b"" and head[0] & 0xF0 == 0x50 and head[1:4] == b"\x2a\x4d\x18"
 
 
 class _Members:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from difflib import get_close_matches
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, select
+from sqlalchemy import Connection, Select, Table, func, select
 from sqlalchemy.exc import IntegrityError
 
 from tailrace.errors import InUse, NameTaken, NotFound, StaleVersion
@@ -47,6 +47,18 @@ def fetch(connection: Connection, table: Table, name: str) -> Row:
 def fetch_id(connection: Connection, table: Table, identifier: str) -> Row:
     """The row with that id, which a foreign key promises to be there."""
     return dict(connection.execute(select(table).where(table.c.id == identifier)).mappings().one())
+
+
+def id_after(connection: Connection, table: Table, after: int) -> Row:
+    """What to add to an insert so that the table's next number is higher than `after`."""
+    last = connection.execute(select(func.max(table.c.id))).scalar_one_or_none() or 0
+    if last >= after:
+        return {}
+    if connection.dialect.name == "postgresql":
+        counter = func.pg_get_serial_sequence(table.name, "id")
+        connection.execute(select(func.setval(counter, after)))
+        return {}
+    return {"id": after + 1}
 
 
 def lock_parent(connection: Connection, table: Table, row: Row) -> None:
