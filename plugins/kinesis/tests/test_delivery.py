@@ -23,7 +23,7 @@ from tests.fakes.kinesis_server import (
     Stream,
 )
 
-LIMIT = 2000
+LIMIT = 1 << 20
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_one_record_too_large_among_500(small: KinesisServer, culprit: int) -> N
     assert numbers(small) == sorted(delivered(result))
     failure = result.failures[culprit]
     assert (failure.kind, failure.code) == ("rejected", "RecordTooLarge")
-    assert str(LIMIT + 1 + len(f"key-{culprit}")) in failure.message
+    assert f"the record is {LIMIT + 1 + len(f'key-{culprit}'):,} bytes with its key" in failure.message
     assert len(small.calls_of("PutRecords")) <= 2 * math.log2(500) + 2
 
 
@@ -78,6 +78,10 @@ def test_what_was_learnt_of_records_saves_requests(small: KinesisServer) -> None
         result = exporter.write(batch(100, large={20: LIMIT + 200, 30: LIMIT + 100, 40: LIMIT - 100}))
         assert len(small.calls) - before == 1
     assert {n: f.code for n, f in result.failures.items()} == {20: "RecordTooLarge", 30: "RecordTooLarge"}
+    size, refused = LIMIT + 200 + len("key-20"), LIMIT + 100 + len("key-10")
+    assert result.failures[20].message == (
+        f"the record is {size:,} bytes with its key; the stream refused one of {refused:,} bytes"
+    )
 
 
 def test_a_batch_of_records_that_are_all_too_large_needs_no_request(small: KinesisServer) -> None:
@@ -103,15 +107,18 @@ def test_a_reported_limit_needs_no_refusal(server: KinesisServer, length: int, f
     assert (result.failures == {}) is fits
     assert {call.status for call in server.calls} == {200}
     assert numbers(server) == ([0, 1, 2] if fits else [1, 2])
+    if not fits:
+        known = "the record is 4,097 bytes with its key; the limit of the stream is 4,096 bytes"
+        assert result.failures[0].message == known
 
 
 def test_a_limit_lowered_while_running_is_learnt_again(server: KinesisServer) -> None:
-    stream = server.streams["hot-leads"] = Stream(record_limit=8192, reports_limit=True)
+    stream = server.streams["hot-leads"] = Stream(record_limit=2 * LIMIT, reports_limit=True)
     with exporting(server) as exporter:
-        assert exporter.write(batch(64, large={9: 5000})).failures == {}
-        stream.record_limit = 4096
+        assert exporter.write(batch(64, large={9: LIMIT + 500})).failures == {}
+        stream.record_limit = LIMIT
         before = len(server.calls)
-        result = exporter.write(batch(64, large={9: 5000}))
+        result = exporter.write(batch(64, large={9: LIMIT + 500}))
     assert set(result.failures) == {9}
     assert len(server.calls) - before <= 2 * math.log2(64) + 2
 
@@ -136,7 +143,69 @@ def test_a_proxy_that_answers_413(server: KinesisServer) -> None:
     with exporting(server) as exporter:
         assert exporter.write(batch(16, large=dict.fromkeys(range(16), 1000))).failures == {}
         result = exporter.write(batch(4, large={2: 9500}))
-    assert {n: f.code for n, f in result.failures.items()} == {2: "RecordTooLarge"}
+        assert exporter.write(batch(4, large={1: 8000})).failures == {}
+    assert {n: f.code for n, f in result.failures.items()} == {2: "HTTP413"}
+    assert "the size is not the reason: the record is 9,505 bytes" in result.failures[2].message
+
+
+CONSTRAINT = "Value at 'records.1.member.data' failed: Member must have length less than or equal to 1"
+REFUSALS: dict[str, Raw | Refuse] = {
+    "413": Raw(b"<html>too large</html>", 413),
+    "size": Refuse("ValidationException", CONSTRAINT),
+    "validation": Refuse("ValidationException"),
+    "argument": Refuse("InvalidArgumentException", "Records size exceeds 1 bytes limit"),
+    "unknown": Refuse("SomethingNew"),
+}
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_a_server_that_refuses_everything_stops_the_run(server: KinesisServer, refusal: str) -> None:
+    fault = REFUSALS[refusal]
+    server.always("PutRecords", fault)
+    with exporting(server) as exporter:
+        with pytest.raises(Misconfigured, match="no record was ever accepted") as caught:
+            exporter.write(batch(500))
+        assert len(server.calls_of("PutRecords")) <= 2 * math.log2(500) + 8
+        before = len(server.calls)
+        with pytest.raises(Misconfigured):  # another write need not search again
+            exporter.write(batch(500))
+        assert len(server.calls) - before == 1
+    code = fault.code if isinstance(fault, Refuse) else "no error code"
+    assert f"answered {code} (HTTP {fault.status}, request " in caught.value.message
+    assert caught.value.exit_code == 3
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_refusals_of_everything_add_up_over_the_writes(server: KinesisServer, refusal: str) -> None:
+    """At most seven records get a fate of their own, none of them a size that it does not have."""
+    server.always("PutRecords", REFUSALS[refusal])
+    with exporting(server) as exporter:
+        results = [exporter.write(batch(1)) for _ in range(7)]
+        with pytest.raises(Misconfigured, match="no record was ever accepted"):
+            exporter.write(batch(1))
+    for result in results:
+        assert result.failures[0].code != "RecordTooLarge"
+        assert "too large" not in result.failures[0].message
+
+
+def test_an_accepted_record_ends_the_suspicion(server: KinesisServer) -> None:
+    server.always("PutRecords", poison("ValidationException"))  # type: ignore[arg-type]
+    with exporting(server) as exporter:
+        assert exporter.write(batch(1)).failures == {}
+        result = exporter.write(Batch([f"k{n}" for n in range(20)], [b"poison"] * 20))
+    assert {f.code for f in result.failures.values()} == {"ValidationException"}
+    assert len(result.failures) == 20
+
+
+@pytest.mark.parametrize("size", [1, 9])
+def test_a_record_over_a_mebibyte_that_comes_first_is_one_dead_letter(
+    small: KinesisServer, size: int
+) -> None:
+    with exporting(small) as exporter:
+        result = exporter.write(batch(size, large={0: 1_200_000}))
+    assert {n: (f.kind, f.code) for n, f in result.failures.items()} == {0: ("rejected", "RecordTooLarge")}
+    assert "1,200,005 bytes" in result.failures[0].message
+    assert len(small.accepted()) == size - 1
 
 
 def test_501_records_are_the_core_s_business_but_a_lower_count_is_learnt(server: KinesisServer) -> None:
@@ -265,12 +334,13 @@ def test_accepted_without_an_answer_is_ambiguous(server: KinesisServer, fault: F
 
 def test_sizes_are_only_lowered_by_what_a_refusal_proves() -> None:
     sizes = Sizes()
-    sizes.accepted(5000)
-    sizes.refused_record(4000)
+    assert not sizes.refused_record(1 << 20)  # every stream takes that
+    sizes.accepted(5_000_000)
+    assert not sizes.refused_record(4_000_000)
     assert sizes.record == 10 << 20
-    sizes.refused_record(6000)
-    sizes.refused_record(7000)
-    assert sizes.record == 5999
+    assert sizes.refused_record(6_000_000)
+    assert sizes.refused_record(7_000_000)
+    assert sizes.record == 5_999_999
     sizes.refused_request(4000)
     sizes.refused_request(9000)
     assert sizes.request == 4000

@@ -6,6 +6,7 @@ One culprit among n records costs at most 2 ceil(log2 n) + 1 requests.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 
 from tailrace import (
@@ -27,14 +28,13 @@ from tailrace_kinesis.answers import (
 )
 from tailrace_kinesis.client import KinesisClient
 from tailrace_kinesis.deadlines import Attempt
-from tailrace_kinesis.errors import STATUS_RULES, request_rule
+from tailrace_kinesis.errors import request_rule
 from tailrace_kinesis.records import PutRecordsBody, record_size
 from tailrace_kinesis.sizes import MAX_BYTES, MAX_KEY_BYTES, Sizes
 
 DOING = "kinesis:PutRecords"
 SUSPICIOUS = 8
-"""So many records refused for a code that is not in the error table, and never one accepted: then it
-is not the records."""
+"""So many records refused, for whatever is said, and never one accepted: then it is not the records."""
 
 
 class Shared:
@@ -45,6 +45,15 @@ class Shared:
         self.sizes = sizes
         self.body = PutRecordsBody(client.stream.reference)
         self.accepted_any = False
+        self._lock = threading.Lock()
+        self._refused = 0
+
+    def suspicious(self, refused: int) -> bool:
+        """So many more records were refused alone. Whether it is the server or the proxy that is to
+        blame, and not the records."""
+        with self._lock:
+            self._refused += refused
+            return self._refused >= SUSPICIOUS and not self.accepted_any
 
 
 class Delivery:
@@ -56,7 +65,6 @@ class Delivery:
         self._attempt = attempt
         self._failures: dict[int, Failure] = {}
         self._settled = False
-        self._unknown_refusals = 0
         self._accepted_bytes = 0
         self._searching = False
 
@@ -82,8 +90,8 @@ class Delivery:
         if rule.action != "bisect":
             self._fail(indices, self._shared.client.error(answer, DOING))
             return False
-        if rule is STATUS_RULES[400] and len(indices) == 1:
-            self._suspect(answer)
+        if self._shared.suspicious(1 if len(indices) == 1 else 0):
+            raise _nothing_accepted(answer)
         return self._bisect(indices, answer, code or f"HTTP{answer.status}", describe(answer, DOING))
 
     def _send(self, indices: Sequence[int]) -> Answer:
@@ -128,17 +136,12 @@ class Delivery:
         self._settled = True
         if too_large:
             size = self._size(index)
-            self._shared.sizes.refused_record(size)
-            code, message = "RecordTooLarge", f"the record of {size} bytes is too large; {message}"
+            if self._shared.sizes.refused_record(size):
+                code = "RecordTooLarge"
+                message = f"the record is {size:,} bytes with its key, refused for its size; {message}"
+            else:
+                message += f"; the size is not the reason: the record is {size:,} bytes with its key"
         self._failures[index] = Failure("rejected", code, message)
-
-    def _suspect(self, answer: Answer) -> None:
-        self._unknown_refusals += 1
-        if self._unknown_refusals >= SUSPICIOUS and not self._shared.accepted_any:
-            raise Misconfigured(
-                f"{describe(answer, DOING)}; no record was accepted",
-                hint="check the endpoint URL and the stream",
-            )
 
     def _fail(self, indices: Sequence[int], error: TailraceError) -> None:
         """The request failed as a whole. Once the fate of another part is known, an error would hide
@@ -171,11 +174,7 @@ class Delivery:
                 fitting.append(index)
                 continue
             self._settled = True
-            self._failures[index] = Failure(
-                "rejected",
-                "RecordTooLarge",
-                f"the record has {size} bytes with its key, the stream takes {limit}",
-            )
+            self._failures[index] = Failure("rejected", "RecordTooLarge", self._shared.sizes.why_not(size))
         return fitting
 
     def _parts(self, indices: Sequence[int]) -> list[Sequence[int]]:
@@ -198,3 +197,10 @@ class Delivery:
 
     def _size(self, index: int) -> int:
         return record_size(self._batch.keys[index], self._batch.data[index])
+
+
+def _nothing_accepted(answer: Answer) -> Misconfigured:
+    return Misconfigured(
+        f"{describe(answer, DOING)}; {SUSPICIOUS} records were refused alone, no record was ever accepted",
+        hint="check the endpoint URL, the proxy and the stream; what is pending can be exported again",
+    )

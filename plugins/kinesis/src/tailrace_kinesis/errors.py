@@ -160,7 +160,7 @@ STATUS_RULES: dict[int, Rule] = {
         "give them in the HTTPS_PROXY variable",
     ),
     408: Rule((), "ambiguous", "the request took too long"),
-    413: Rule((), "bisect", "the request or a record is too large"),
+    413: Rule((), "bisect", "the server or a proxy refuses the size of the request"),
     429: Rule((), "throttled", "too many requests at the moment"),
 }
 """Statuses of answers whose code is not in the table, or that have none."""

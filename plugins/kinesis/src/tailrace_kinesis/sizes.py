@@ -9,6 +9,9 @@ MEBIBYTE = 1 << 20
 MAX_RECORDS = 500
 MAX_BYTES = 10 * MEBIBYTE
 MAX_KEY_BYTES = 256
+EVERY_STREAM_TAKES = MEBIBYTE
+"""The smallest record limit that a stream can have. A refusal of a record up to this size has another
+reason, whatever it says."""
 
 
 class Sizes:
@@ -19,19 +22,32 @@ class Sizes:
         self._lock = threading.Lock()
         self.record = min(record or MAX_BYTES, MAX_BYTES)
         self.request = MAX_BYTES
-        self._accepted_record = 0
+        self._refused: int | None = None
+        self._fine = EVERY_STREAM_TAKES
 
     def accepted(self, largest_record: int) -> None:
         """A record of this size was accepted while a culprit was looked for."""
         with self._lock:
-            self._accepted_record = max(self._accepted_record, largest_record)
+            self._fine = max(self._fine, largest_record)
 
-    def refused_record(self, size: int) -> None:
-        """A record of this size was refused alone, for its size. A larger one that was accepted
-        proves that the size was not the reason after all."""
+    def refused_record(self, size: int) -> bool:
+        """A record of this size was refused alone, for its size as the server says. Whether that can
+        be true: not where every stream takes as much, or a larger record was accepted."""
         with self._lock:
-            if size > self._accepted_record:
-                self.record = min(self.record, size - 1)
+            if size <= self._fine:
+                return False
+            if size <= self.record:
+                self._refused, self.record = size, size - 1
+            return True
+
+    def why_not(self, size: int) -> str:
+        """What is known against a record of this size, which is over the limit."""
+        known = (
+            f"the limit of the stream is {self.record:,} bytes"
+            if self._refused is None
+            else f"the stream refused one of {self._refused:,} bytes"
+        )
+        return f"the record is {size:,} bytes with its key; {known}"
 
     def refused_request(self, accepted: int) -> None:
         """A request was refused for its size although none of its records was to blame; `accepted` is

@@ -14,7 +14,8 @@ LIMITS = {
     "records per request": "500 (PutRecords)",
     "request size": "10 MiB, data and keys; learnt downwards where a server takes less",
     "record size": "the stream's own limit, data and key: 1 MiB unless raised, at most 10 MiB; read from "
-    "the stream where the credentials may describe it, else learnt from the first refusal",
+    "the stream where the credentials may describe it, else learnt from the first refusal of a record over "
+    "1 MiB",
     "partition key": "1 to 256 bytes in UTF-8",
     "rate per shard": "1 MB/s and 1000 records/s; refused records are sent again",
     "requests in flight": f"{IN_FLIGHT}",
