@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -171,3 +172,34 @@ def test_json_goes_to_standard_output_whole_whatever_the_locale(account: None, i
         del os.environ["PYTHONIOENCODING"]
     assert json.loads(ended.out)["accounts"][0]["description"] == "é…😀"
     assert text.code == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize(
+    ("arguments", "streams", "code"),
+    [
+        (("export", "hot", "missing"), "2>/dev/full", 2),
+        (("export", "hot", "missing"), "2>&-", 2),
+        (("export", "hot", "missing", "--json"), ">&-", 2),
+        (("export", "hot", "in.jsonl"), ">/dev/full", 5),
+        (("export", "hot", "in.jsonl"), ">&-", 5),
+        (("export", "hot", "in.jsonl"), "2>/dev/full", 5),
+        (("export", "hot", "in.jsonl"), "2>&-", 5),
+        (("export", "hot", "good.jsonl"), ">/dev/full", 0),
+        (("export", "hot", "good.jsonl"), ">&-", 0),
+        (("account", "list"), ">/dev/full", 1),
+    ],
+)
+def test_lost_output_does_not_change_what_an_export_says(
+    activation: None, profiles: Path, arguments: tuple[str, ...], streams: str, code: int
+) -> None:
+    lines = profiles.read_bytes().splitlines(keepends=True)
+    (profiles.parent / "in.jsonl").write_bytes(b"".join(lines))
+    (profiles.parent / "good.jsonl").write_bytes(b"".join(lines[:-1]))
+    command = shlex.join([str(Path(sys.executable).with_name("tailrace")), *arguments])
+    ended = subprocess.run(
+        ["sh", "-c", f"{command} {streams}"], cwd=profiles.parent, capture_output=True, timeout=60
+    )
+    assert ended.returncode == code
+    assert b"Traceback" not in ended.stderr
+    assert b"unexpected" not in ended.stderr

@@ -28,6 +28,10 @@ class Console:
     json: bool = False
     no_input: bool = False
     closed: bool = False
+    unwritable: bool = False
+    """Standard output took no more, for another reason than a reader that had enough."""
+    keeps_code: bool = False
+    """The exit code says what was done, so that losing the output does not change it."""
 
     @property
     def interactive(self) -> bool:
@@ -50,8 +54,8 @@ class Console:
                 sys.stdout.flush()
                 sys.stdout.buffer.write(data)
                 sys.stdout.buffer.flush()
-            except BrokenPipeError:
-                self._close(sys.stdout)
+            except OSError as error:
+                self._lost(sys.stdout, error)
 
     def result(self, value: Mapping[str, Any], error: TailraceError | None = None) -> None:
         """One JSON object, in UTF-8 whatever the locale; with the error it ended with, if any."""
@@ -76,8 +80,14 @@ class Console:
         try:
             stream.write(text)
             stream.flush()
-        except BrokenPipeError:
-            self._close(stream)
+        except OSError as error:
+            self._lost(stream, error)
+
+    def _lost(self, stream: TextIO, error: OSError) -> None:
+        self._close(stream)
+        if stream is sys.stdout and not isinstance(error, BrokenPipeError):
+            self.unwritable = True
+            self.note(f"{styled('error:', RED, sys.stderr)} standard output: {error.strerror}")
 
     def _close(self, stream: TextIO) -> None:
         """Point the stream at nothing, so that neither later writes nor the interpreter's last flush

@@ -56,6 +56,7 @@ def export(
     with 130; a second one ends at once.
     """
     stop = threading.Event()
+    console.keeps_code = True
     live = progress.is_terminal() and not quiet
     try:
         with (

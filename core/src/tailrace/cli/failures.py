@@ -23,6 +23,7 @@ class Unexpected(TailraceError):
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return the exit code."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    sys.stdout, sys.stderr = _never_none(sys.stdout), _never_none(sys.stderr)
     for stream in (sys.stdout, sys.stderr):
         _never_fail_to_encode(stream)
     console = Console(json=_wants_json(arguments))
@@ -112,6 +113,11 @@ def _place(trace: TracebackType | None) -> str:
 def _wants_json(arguments: Sequence[str]) -> bool:
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     return "--json" in options
+
+
+def _never_none(stream: TextIO | None) -> TextIO:
+    """A stream that was closed before the start is None."""
+    return stream if stream is not None else open(os.devnull, "w")
 
 
 def _never_fail_to_encode(stream: TextIO) -> None:

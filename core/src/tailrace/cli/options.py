@@ -190,3 +190,5 @@ def _run(context: typer.Context, function: Command) -> None:
     console = Console(json=context.meta["as_json"], no_input=context.meta["no_input"])
     with logging_to_stderr(context.meta["verbose"]):
         function(console)
+    if console.unwritable and not console.keeps_code:
+        raise typer.Exit(1)
