@@ -151,12 +151,14 @@ class Tailrace:
         *,
         limit: int | None = None,
         max_line_bytes: int = 16 * 2**20,
+        on_skipped: Callable[[str | None], None] | None = None,
     ) -> Iterator[Preview]:
         """The records that an export would send, in input order: exact bytes and keys. Sends
-        nothing. Updates that are filtered or invalid are left out."""
+        nothing. Updates that are filtered or invalid are left out; `on_skipped` is called for each,
+        with None where it is filtered, else with the reason its dead letter would have."""
         from tailrace.exporting import preview
 
-        return preview(self, activation, sources, limit, max_line_bytes)
+        return preview(self, activation, sources, limit, max_line_bytes, on_skipped)
 
     def _source_number(self, activation_id: str, identity: str, path: str) -> int:
         """The stored number of a source; see `tailrace.state.sources`."""

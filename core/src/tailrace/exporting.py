@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from tailrace.deadletters import DeadLetterFile
 from tailrace.errors import ConfigurationError, Interrupted, TailraceError, UsageError
 from tailrace.ledger import Ledger
+from tailrace.objects import MOST_IN_FLIGHT
 from tailrace.pipeline.compile import Compiled, InvalidUpdate, compile_export
 from tailrace.pipeline.export import Job, Progress, Running
 from tailrace.pipeline.sources import LongLine, Source, open_sources
@@ -55,8 +56,8 @@ class Options:
 
 def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
     """Run one export and record it. Raises what the run ended with, its `ledger` set."""
-    if options.in_flight is not None and options.in_flight < 1:
-        raise UsageError("in_flight must be at least 1")
+    if options.in_flight is not None and not 1 <= options.in_flight <= MOST_IN_FLIGHT:
+        raise UsageError(f"in_flight must be from 1 to {MOST_IN_FLIGHT}")
     if options.max_line_bytes < 1:
         raise UsageError("max_line_bytes must be at least 1")
     sources = open_sources(given, options.max_line_bytes)
@@ -129,24 +130,36 @@ def _saver(runs: Runs, run: int) -> Callable[[Ledger], None]:
     return save
 
 
+Skipped = Callable[[str | None], None]
+"""Told of an update that gives no record: the reason of its dead letter, None where it is filtered."""
+
+
 def preview(
-    t: Tailrace, name: str, given: object, limit: int | None, max_line_bytes: int
+    t: Tailrace,
+    name: str,
+    given: object,
+    limit: int | None,
+    max_line_bytes: int,
+    on_skipped: Skipped | None = None,
 ) -> Iterator[Preview]:
     """Records as they would be sent, in input order; what cannot become one is left out."""
     sources = open_sources(given, max_line_bytes)
     project = _compile(t.activations.prepare(name, for_export=False)).project
-    return _previews(sources, project, limit)
+    return _previews(sources, project, limit, on_skipped or (lambda reason: None))
 
 
 def _previews(
     sources: Sequence[Source],
     project: Callable[[bytes], tuple[str, bytes] | None],
     limit: int | None,
+    skipped: Skipped,
 ) -> Iterator[Preview]:
     left = limit
     for source in sources:
         for block in source.blocks():
             if isinstance(block, LongLine):
+                if left != 0:
+                    skipped("line-too-long")
                 continue
             offset = block.offset
             for number, line in enumerate(block.lines, block.number):
@@ -154,9 +167,14 @@ def _previews(
                     return
                 try:
                     record = project(line)
-                except InvalidUpdate:
-                    record = None
-                if record is not None:
+                except InvalidUpdate as invalid:
+                    if line.strip():
+                        skipped(invalid.reason)
+                    offset += len(line)
+                    continue
+                if record is None:
+                    skipped(None)
+                else:
                     key, data = record
                     yield Preview(source=source.name, offset=offset, line=number, key=key, data=data)
                     left = None if left is None else left - 1

@@ -14,6 +14,8 @@ from tailrace.ledger import Ledger
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 DEFAULT_NAMESPACE = "ups"
+MOST_IN_FLIGHT = 256
+"""Each write in flight has a thread."""
 
 
 def check_name(name: str) -> str:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 Sources = Sequence[SourcePosition | Mapping[str, Any]]
 
+HIGHEST = {"postgresql": 2**31 - 1}
+"""The highest id that the column holds, where it is not that of 64 bits."""
+
 
 class Runs:
     """`Tailrace.runs`. Users list and get; the export starts, saves and finishes."""
@@ -37,7 +40,9 @@ class Runs:
         from tailrace.state.tables import runs
 
         with self._database.read() as connection:
-            found = rows.every(connection, runs.select().where(runs.c.id == id))
+            highest = HIGHEST.get(connection.dialect.name, 2**63 - 1)
+            query = runs.select().where(runs.c.id == id)
+            found = rows.every(connection, query) if 1 <= id <= highest else []
         if not found:
             raise NotFound(f"there is no run {id}", hint="tailrace runs list shows them")
         return _run(found[0])

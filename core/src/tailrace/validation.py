@@ -103,14 +103,26 @@ def _problems(
             found[name] = "there is no such field" + did_you_mean(place, model.model_fields)
             continue
         inputs = [values[field]] if field in values else list(values.values())
+        public = _described(model, [field] if field in model.model_fields else model.model_fields)
         message = detail["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
-        found.setdefault(field or "settings", without(message, inputs))
+        found.setdefault(field or "settings", without(message, inputs, public))
     return found
 
 
-def without(message: str, inputs: Iterable[object]) -> str:
-    """The message without any part of the inputs that it repeats."""
+def _described(model: type[BaseModel], names: Iterable[str]) -> str:
+    """What the model says of its fields to everybody; nothing of those that hold a secret."""
+    from tailrace.settings import is_secret
+
+    fields = [model.model_fields[name] for name in names]
+    return "\n".join(f"{each.title}\n{each.description}" for each in fields if not is_secret(each))
+
+
+def without(message: str, inputs: Iterable[object], public: str = "") -> str:
+    """The message without any part of the inputs that it repeats. What the `public` text holds too
+    is no secret: a rule that was begun (`attribute:`) does not blank what a message says of it."""
     for text in sorted(_texts(inputs), key=len, reverse=True):
+        if text in public:
+            continue
         if len(text) >= 4:  # shorter ones are no secret, and occur in any sentence
             message = message.replace(text, "…")
         message = _QUOTED.sub(partial(_hide_quoted, text), message)

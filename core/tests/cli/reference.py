@@ -58,7 +58,8 @@ and, where the size is known, the time left: on a terminal as a display that rew
 line every five seconds, the first after five seconds. `--quiet` shows none. At the end comes the ledger,
 whose numbers add up.
 
-**Ctrl-C and SIGTERM** during an export settle what is in flight and end with 130; a second one ends at once.
+**Ctrl-C, SIGTERM and SIGHUP** during an export settle what is in flight and end with 130; a second one ends
+at once. A hangup that is ignored (`nohup`) stays ignored.
 
 **Completion.** `tailrace --install-completion SHELL` installs it, `tailrace --show-completion SHELL` prints
 it, for bash, zsh, fish, powershell and pwsh. Without SHELL the shell that called is looked up. Names of

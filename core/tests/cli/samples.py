@@ -164,7 +164,7 @@ SHAPES: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
         {"activation": shapes.stored(ACTIVATION)},
     ),
     (("activation list",), {"activations": ["…"]}),
-    (("preview",), {"records": [PREVIEW]}),
+    (("preview",), {"records": [PREVIEW], "filtered": 3, "invalid": {"not-an-object": 1}}),
     (("export", "any ending, dead letters or not"), {"ledger": shapes.plain(LEDGER)}),
     (
         ("export", "ended by an error"),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import tailrace
 from core.tests.cli.kit import SEGMENT, Ended, Run, update
 
 SCRIPT = """
@@ -65,6 +66,9 @@ def test_the_options_reach_the_engine(run: Run, activation: None, profiles: Path
     assert ended.json["ledger"]["reasons"] == {"line-too-long": 10, "not-an-object": 1}
     for option in ("--in-flight", "--max-line-bytes"):
         assert run("export", "hot", profiles, option, "0").code == 2
+    assert run("export", "hot", profiles, "--in-flight", "257").code == 2
+    with tailrace.open() as t, pytest.raises(tailrace.UsageError, match="from 1 to 256"):
+        t.export("hot", [profiles], in_flight=257)
 
 
 @pytest.mark.parametrize(
@@ -120,6 +124,8 @@ def test_an_empty_file_and_a_segment_never_seen(run: Run, activation: None, tmp_
 def test_preview_shows_keys_and_exact_bytes(run: Run, activation: None, profiles: Path, box: Path) -> None:
     ended = run("preview", "hot", profiles, "--limit", "2")
     assert (ended.code, ended.err) == (0, "")
+    whole = run("preview", "hot", profiles)
+    assert whole.err == "note: 6 updates filtered; 1 would be a dead letter (not-an-object)\n"
     lines = ended.out.splitlines()
     assert [lines[0], lines[2]] == [f'# {profiles}:1 key="id-0"', f'# {profiles}:2 key="id-1"']
     assert len(lines) == 4
@@ -129,7 +135,9 @@ def test_preview_shows_keys_and_exact_bytes(run: Run, activation: None, profiles
 
 
 def test_preview_as_json(run: Run, activation: None, profiles: Path) -> None:
-    records = run("preview", "hot", profiles, "--json").json["records"]
+    shown = run("preview", "hot", profiles, "--json").json
+    assert (shown["filtered"], shown["invalid"]) == (6, {"not-an-object": 1})
+    records = shown["records"]
     assert [(each["line"], each["key"]) for each in records] == [(n + 1, f"id-{n}") for n in range(4)]
     assert json.loads(records[0]["data"]["text"])["person"] == {"name": {"firstName": "canary-0"}}
     failed = run("preview", "cold", profiles, "--json")
@@ -172,6 +180,9 @@ def test_runs(run: Run, activation: None, profiles: Path) -> None:
     assert [each["id"] for each in run("runs", "list", "--json").json["runs"]] == [2, 1]
     assert run("runs", "show", "9").code == 3
     assert run("runs", "show", "x").code == 2
+    for number in ("0", "99999999999999999999"):
+        ended = run("runs", "show", number)
+        assert (ended.code, ended.first) == (3, f"error: there is no run {number}")
 
 
 def test_dead_letters_hide_the_original_unless_it_is_asked_for(

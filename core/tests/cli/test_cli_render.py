@@ -45,6 +45,22 @@ def test_control_characters_are_shown_and_not_obeyed() -> None:
     assert render.pairs([("name", "a\x1b[2Jb\x9bc")]) == "name  a\\x1b[2Jb\\x9bc"
 
 
+def test_a_name_stays_on_its_line() -> None:
+    position = SourcePosition(source="a\n\x1b[2J", number=1, offset=0, line=1)
+    assert render.ledger(Ledger(sources=(position,))).endswith(
+        "\na\\x0a\\x1b[2J: settled before line 1, byte 0"
+    )
+    assert render.table(("NAME",), [("a\nb",)]) == "NAME\na\\x0ab"
+
+
+def test_a_heading_is_not_broken(terminal: pytest.MonkeyPatch) -> None:
+    closer = render.table(("A" * 18, "B" * 10, "ACTIVATION"), [("a", "b", "c")])
+    assert closer.splitlines()[0] == f"{'A' * 18} {'B' * 10} ACTIVATION"
+    cut = render.table(("A" * 19, "B" * 10, "ACTIVATION"), [("a", "b", "x" * 20)])
+    assert cut.splitlines()[0] == f"{'A' * 19} {'B' * 10}"
+    assert len(cut.splitlines()[1]) == 40
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [(0.04, "0.0 s"), (9.94, "9.9 s"), (59.4, "59 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")],

@@ -55,7 +55,7 @@ def arrivals(box: Path) -> Iterator[IO[bytes]]:
         yield pipe
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.usefixtures("activation")
 def test_the_first_signal_settles_and_shows_the_ledger(
     processes: list[subprocess.Popen[str]], run: Run, arrivals: IO[bytes], number: signal.Signals

@@ -182,3 +182,17 @@ def test_nothing_of_the_display_stays(opened: list[Terminal], profiles: Path) ->
     assert code == 5
     assert "=  4 delivered" in rest
     assert "in flight" not in rest
+
+
+@pytest.mark.usefixtures("activation")
+def test_a_terminal_is_not_shown_what_it_would_obey(opened: list[Terminal], run: Run, tmp_path: Path) -> None:
+    source = tmp_path / "odd.jsonl"
+    source.write_bytes(b"canary\x1b[2J\n")
+    run("export", "hot", source)
+    terminal = Terminal("dead-letters", "show", "1-1", "--reveal")
+    opened.append(terminal)
+    code, shown = terminal.end()
+    assert code == 0
+    assert "canary\\x1b[2J" in shown
+    assert "\x1b" not in shown
+    assert run("dead-letters", "show", "1-1", "--reveal").out.endswith("canary\x1b[2J\n")

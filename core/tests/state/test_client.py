@@ -105,3 +105,9 @@ def test_the_formats(lite: Tailrace) -> None:
 )
 def test_a_message_gives_no_input_away(message: str, given: object, expected: str) -> None:
     assert without(message, [given]) == expected
+
+
+def test_what_the_fields_say_of_themselves_stays() -> None:
+    text = "'attribute:' is no rule: use attribute:PATH"
+    assert without(text, ["attribute:"], "identity, attribute:PATH or random") == text
+    assert without("hunter22 is no rule", ["hunter22"], "attribute:PATH") == "… is no rule"

@@ -87,7 +87,8 @@ class Console:
         self._close(stream)
         if stream is sys.stdout and not isinstance(error, BrokenPipeError):
             self.unwritable = True
-            self.note(f"{styled('error:', RED, sys.stderr)} standard output: {error.strerror}")
+            why = f"standard output cannot be written: {error.strerror}"
+            self.note(f"{styled('error:', RED, sys.stderr)} {why}")
 
     def _close(self, stream: TextIO) -> None:
         """Point the stream at nothing, so that neither later writes nor the interpreter's last flush

@@ -64,10 +64,15 @@ def show(
             console.result({"dead_letter": shape})
             return
         shape.pop("original", None)
-        console.print(render.pairs((name.replace("_", " "), each) for name, each in shape.items()))
+        console.print(render.pairs(map(_pair, shape.items())))
         if reveal:
             console.print()
             _reveal(console, found.original)
+
+
+def _pair(item: tuple[str, object]) -> tuple[str, object]:
+    name, value = item
+    return name.replace("_", " "), render.one_line(value) if isinstance(value, str) else value
 
 
 def _reveal(console: Console, original: bytes) -> None:

@@ -14,6 +14,7 @@ from tailrace.cli.options import ActivationName, Sources, command, verb
 from tailrace.cli.signals import stop_on_signals
 from tailrace.errors import TailraceError
 from tailrace.ledger import Ledger
+from tailrace.objects import MOST_IN_FLIGHT
 
 app = verb()
 
@@ -38,6 +39,7 @@ def export(
             "--in-flight",
             metavar="N",
             min=1,
+            max=MOST_IN_FLIGHT,
             show_default=False,
             help="Requests at the same time (default: what the destination says, often 8).",
         ),
@@ -52,8 +54,8 @@ def export(
 ) -> None:
     """Send the updates of the sources to the activation's destination.
 
-    Ends with 5 if there are dead letters. Ctrl-C and SIGTERM settle what is in flight and end
-    with 130; a second one ends at once.
+    Ends with 5 if there are dead letters. Ctrl-C, SIGTERM and SIGHUP settle what is in flight and
+    end with 130; a second one ends at once.
     """
     stop = threading.Event()
     console.keeps_code = True

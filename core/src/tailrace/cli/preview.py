@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tailrace.cli import shapes
+from tailrace.cli import render, shapes
 from tailrace.cli.console import Console, error_shape
 from tailrace.cli.options import ActivationName, Sources, command, verb
 from tailrace.errors import TailraceError
@@ -30,24 +31,29 @@ def preview(
 ) -> None:
     """Show the records that an export of the sources would send, and their keys."""
     with console.open() as t:
-        records = t.preview(name, sources, limit=limit or None)
+        skipped: Counter[str | None] = Counter()
+        records = t.preview(
+            name, sources, limit=limit or None, on_skipped=lambda reason: skipped.update([reason])
+        )
         if console.json:
-            _as_json(console, records)
+            _as_json(console, records, skipped)
         else:
             _as_text(console, records)
+            if skipped:
+                console.note(f"note: {_left_out(skipped)}")
 
 
 def _as_text(console: Console, records: Iterator[Preview]) -> None:
     """A line that says where a record is from and which key it has, then its bytes."""
     for record in records:
         key = json.dumps(record.key, ensure_ascii=False)
-        head = f"# {record.source}:{record.line} key={key}\n"
+        head = f"# {render.one_line(record.source)}:{record.line} key={key}\n"
         console.print_bytes(head.encode("utf-8", "backslashreplace") + record.data + b"\n")
         if console.closed:
             return
 
 
-def _as_json(console: Console, records: Iterator[Preview]) -> None:
+def _as_json(console: Console, records: Iterator[Preview], skipped: Counter[str | None]) -> None:
     """One object, written as the records come, so that a large one is never held."""
     console.print_bytes(b'{"records": [')
     try:
@@ -60,7 +66,23 @@ def _as_json(console: Console, records: Iterator[Preview]) -> None:
         console.error(error)
         console.print_bytes(_encoded('\n],\n"error": ', error_shape(error)) + b"}\n")
         raise typer.Exit(error.exit_code) from None
-    console.print_bytes(b"\n]}\n")
+    invalid = {reason: number for reason, number in skipped.items() if reason is not None}
+    console.print_bytes(_encoded('\n],\n"filtered": ', skipped[None]))
+    console.print_bytes(_encoded(',\n"invalid": ', invalid) + b"}\n")
+
+
+def _left_out(skipped: Counter[str | None]) -> str:
+    """`3 updates filtered; 1 would be a dead letter (no-identity)`, of what was read."""
+    parts = []
+    filtered = skipped[None]
+    if filtered:
+        parts.append(f"{render.count(filtered)} {'update' if filtered == 1 else 'updates'} filtered")
+    reasons = [reason for reason in skipped if reason is not None]
+    if reasons:
+        number = sum(skipped[reason] for reason in reasons)
+        letters = "a dead letter" if number == 1 else "dead letters"
+        parts.append(f"{render.count(number)} would be {letters} ({', '.join(reasons)})")
+    return "; ".join(parts)
 
 
 def _encoded(start: str, shape: object) -> bytes:

@@ -27,19 +27,22 @@ TERMS = (
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()) -> str:
-    """Columns under headings. The last column is cut to the terminal, on a terminal."""
-    cells = [list(head), *([_cell(value) for value in row] for row in rows)]
+    """Columns under headings. On a terminal that is too narrow the columns stand closer, then lines
+    are cut; a heading is shown whole or not at all."""
+    cells = [list(head), *([one_line(_cell(value)) for value in row] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
     numeric = [title in set(right) for title in head]
+    room = _room()
+    least = sum(widths[:-1]) + len(GAP) * len(widths[:-1]) + len(head[-1])  # the last column is cut
+    gap = GAP if room is None or least <= room else " "
     lines = []
     for row in cells:
         parts = [
             cell.rjust(width) if number else cell.ljust(width)
             for cell, width, number in zip(row, widths, numeric, strict=True)
         ]
-        lines.append(GAP.join(parts).rstrip())
-    room = _room()
-    return "\n".join(_cut(line, room) for line in lines)
+        lines.append(gap.join(parts).rstrip())
+    return "\n".join([_cut_heading(lines[0], head, room), *(_cut(line, room) for line in lines[1:])])
 
 
 def pairs(items: Iterable[tuple[str, object]], *, indent: int = 0) -> str:
@@ -124,7 +127,8 @@ def _footnotes(value: Ledger) -> list[str]:
         lines.append(f"dead-lettered for {reason}: {count(number)}")
     for source in value.sources:
         lines.append(
-            f"{source.source}: settled before line {count(source.line)}, byte {count(source.offset)}"
+            f"{one_line(source.source)}: settled before line {count(source.line)}, "
+            f"byte {count(source.offset)}"
         )
     return lines
 
@@ -142,6 +146,11 @@ def visible(text: str) -> str:
     return "".join(c if c == "\n" or c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
+def one_line(text: str) -> str:
+    """The same for what has to stay on its line."""
+    return visible(text).replace("\n", "\\x0a")
+
+
 def _wrapped(text: str, start: int) -> str:
     room = _room()
     if room is None:
@@ -157,6 +166,15 @@ def _wrapped(text: str, start: int) -> str:
 
 def _cut(line: str, room: int | None) -> str:
     return line if room is None or len(line) <= room else line[: max(room - 1, NARROWEST)] + "…"
+
+
+def _cut_heading(line: str, head: Sequence[str], room: int | None) -> str:
+    """The headings that fit, as many from the left."""
+    for title in reversed(head):
+        if room is None or len(line) <= room:
+            break
+        line = line.removesuffix(title).rstrip()
+    return line
 
 
 def _room() -> int | None:

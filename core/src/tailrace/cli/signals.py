@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM during an export: the first drains, a second one ends at once."""
+"""Ctrl-C, SIGTERM and SIGHUP during an export: the first drains, a second one ends at once."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from tailrace.errors import Interrupted
 
 DRAINING = b"stopping: settling what is in flight; once more to end at once\n"
 SHOW_CURSOR = b"\x1b[?25h\n"
+NUMBERS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 @contextmanager
 def stop_on_signals(stop: threading.Event, *, live: bool) -> Iterator[None]:
-    """Set `stop` on SIGINT or SIGTERM while the block runs; the handlers before it come back.
+    """Set `stop` on one of the signals while the block runs; the handlers before it come back. A
+    hangup that is ignored, as under nohup, stays ignored.
 
     `live` says that a display owns the terminal: it shows the state itself, and hides the cursor,
     which a second signal has to show again.
@@ -31,12 +33,16 @@ def stop_on_signals(stop: threading.Event, *, live: bool) -> Iterator[None]:
         if not live:
             _write(DRAINING)
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, handle) for number in NUMBERS if not _nohup(number)}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _nohup(number: int) -> bool:
+    return signal.Signals(number).name == "SIGHUP" and signal.getsignal(number) == signal.SIG_IGN
 
 
 def _write(text: bytes) -> None:
