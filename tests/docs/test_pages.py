@@ -25,10 +25,10 @@ from tests.docs.running import (
 
 NOT_RUN = {
     ("README.md", "make demo"): "sets up the whole project and is run by a test of its own",
-    ("README.md", "pip install tailrace tailrace-kinesis"): "installs from a package index",
+    ("README.md", "pip install ./core ./plugins/kinesis"): "installs from a clone",
     ("core/README.md", "pip install tailrace tailrace-kinesis"): "installs from a package index",
     ("plugins/kinesis/README.md", "pip install tailrace tailrace-kinesis"): "installs from a package index",
-    ("docs/tutorial.md", "python3 -m venv tailrace-tutorial"): "installs from a package index",
+    ("docs/tutorial.md", "python3 -m venv tailrace-tutorial"): "installs from a clone",
     ("docs/tutorial.md", "moto_server -p 4566"): "the fixture `server` starts it, on a free port",
     ("docs/state.md", "pip install 'tailrace[postgresql]'"): "installs from a package index, needs a server",
 }
