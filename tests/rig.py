@@ -18,7 +18,7 @@ from tailrace.errors import NotConnected, TailraceError, Transient
 from tailrace.ledger import Ledger
 from tailrace.objects import Activation, Segment
 from tailrace.pipeline.compile import compile_export
-from tailrace.pipeline.export import Job, Progress, run_export
+from tailrace.pipeline.export import Job, Progress, Running
 from tailrace.pipeline.sources import open_sources
 from tests.endtoend import SEGMENT
 
@@ -154,7 +154,7 @@ def export(
             on_progress=on_progress,
             budget=budget,
         )
-        ledger, error = ending(lambda: run_export(job))
+        ledger, error = ending(lambda: Running(job).execute())
         return Outcome(ledger, error, DeadLetters(Path(folder)).list())
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tailrace.objects import Account, check_name
-from tailrace.validation import read_settings
 
 if TYPE_CHECKING:
     from tailrace.planning import Foundation, Row
@@ -31,7 +30,7 @@ class Accounts:
         from tailrace.state.ids import now, uuid7
 
         check_name(name)
-        read = self._read_settings(name, destination, settings)
+        read = self._foundation.read_settings("account", name, destination, settings)
         moment = now()
         values: dict[str, Any] = {
             "id": uuid7(),
@@ -85,8 +84,8 @@ class Accounts:
         if description is not None:
             changes["description"] = description
         if settings or unset:
-            changes["settings"] = self._read_settings(
-                name, row["destination"], settings or {}, stored=row["settings"], unset=unset
+            changes["settings"] = self._foundation.read_settings(
+                "account", name, row["destination"], settings or {}, stored=row["settings"], unset=unset
             )
             self._foundation.check_users(_users(self._database, {**row, **changes}))
         with self._database.write() as connection:
@@ -115,25 +114,6 @@ class Accounts:
 
         with self._database.read() as connection:
             return rows.fetch(connection, tables.accounts, name)
-
-    def _read_settings(
-        self,
-        name: str,
-        destination: str,
-        given: Mapping[str, object],
-        *,
-        stored: Mapping[str, object] | None = None,
-        unset: Iterable[str] = (),
-    ) -> dict[str, Any]:
-        return read_settings(
-            self._foundation.hooks(destination).spec().account,
-            given,
-            what=f"account {name!r}",
-            seal=self._foundation.vault.seal,
-            stored=stored,
-            unset=unset,
-            hint=f"tailrace destinations show {destination} lists the fields",
-        )
 
 
 def _users(database: Database, account: Row) -> list[tuple[Row, Row, list[Row]]]:

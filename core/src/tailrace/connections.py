@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from tailrace.errors import ConfigurationError
 from tailrace.objects import Connection, check_name
-from tailrace.validation import read_settings
 
 if TYPE_CHECKING:
     from tailrace.destination import AuthReport
@@ -31,7 +30,7 @@ class Connections:
         check_name(name)
         with self._database.read() as connection:
             owner = rows.fetch(connection, tables.accounts, account)
-        read = self._read_settings(name, owner["destination"], settings)
+        read = self._foundation.read_settings("connection", name, owner["destination"], settings)
         moment = now()
         values: dict[str, Any] = {
             "id": uuid7(),
@@ -88,8 +87,13 @@ class Connections:
         if description is not None:
             changes["description"] = description
         if settings or unset:
-            changes["settings"] = self._read_settings(
-                name, account["destination"], settings or {}, stored=row["settings"], unset=unset
+            changes["settings"] = self._foundation.read_settings(
+                "connection",
+                name,
+                account["destination"],
+                settings or {},
+                stored=row["settings"],
+                unset=unset,
             )
             using = tables.activations.select().where(tables.activations.c.connection_id == row["id"])
             with self._database.read() as connection:
@@ -140,25 +144,6 @@ class Connections:
         with self._database.read() as connection:
             row = rows.fetch(connection, tables.connections, name)
             return row, rows.fetch_id(connection, tables.accounts, row["account_id"])
-
-    def _read_settings(
-        self,
-        name: str,
-        destination: str,
-        given: Mapping[str, object],
-        *,
-        stored: Mapping[str, object] | None = None,
-        unset: Iterable[str] = (),
-    ) -> dict[str, Any]:
-        return read_settings(
-            self._foundation.hooks(destination).spec().connection,
-            given,
-            what=f"connection {name!r}",
-            seal=self._foundation.vault.seal,
-            stored=stored,
-            unset=unset,
-            hint=f"tailrace destinations show {destination} lists the fields",
-        )
 
 
 def _connection(row: Mapping[str, Any], account: Mapping[str, Any]) -> Connection:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from tailrace.destination import ActivationInfo, Clock, HookContext, Plan
-from tailrace.validation import load_settings
+from tailrace.validation import load_settings, read_settings
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -50,6 +50,29 @@ class Foundation:
             clock=self.clock,
             write_timeout=write_timeout,
             stop=stop or threading.Event(),
+        )
+
+    def read_settings(
+        self,
+        noun: Literal["account", "connection"],
+        name: str,
+        destination: str,
+        given: Mapping[str, object],
+        *,
+        stored: Mapping[str, object] | None = None,
+        unset: Iterable[str] = (),
+    ) -> dict[str, Any]:
+        """What a person gave, laid over what is stored, validated by the destination's model; secrets
+        are sealed. Raises UnknownDestination, PluginError or InvalidSettings."""
+        spec = self.hooks(destination).spec()
+        return read_settings(
+            spec.account if noun == "account" else spec.connection,
+            given,
+            what=f"{noun} {name!r}",
+            seal=self.vault.seal,
+            stored=stored,
+            unset=unset,
+            hint=f"tailrace destinations show {destination} lists the fields",
         )
 
     def models(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
@@ -74,10 +74,6 @@ def choices(annotation: Any) -> list[str]:
 def how_to_give(fields: Iterable[tuple[str, bool]]) -> str:
     """The options that give these (name, secret) fields."""
     return " ".join(f"--set {name}={'env:VARIABLE' if secret else 'VALUE'}" for name, secret in fields)
-
-
-def as_texts(values: Mapping[str, object]) -> list[tuple[str, str]]:
-    return [(name, str(value)) for name, value in values.items()]
 
 
 def _split(assignments: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -12,8 +12,6 @@ from typing import Any
 
 from tailrace.errors import NotFound
 
-DEFAULT = "xdm-json"
-
 
 @dataclass(frozen=True)
 class FormatContract:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from tailrace.destination import Batch, Clock, Exporter, Failure, Limits
 from tailrace.errors import PluginError, TailraceError, Unavailable
-from tailrace.pipeline.answers import call_write
+from tailrace.pipeline.answers import UNKNOWN_FATE, call_write
 from tailrace.pipeline.pack import Parcel, held, record_size
 from tailrace.pipeline.retry import Pace
 from tailrace.pipeline.settle import Group
@@ -209,7 +209,7 @@ class Delivery:
                 self._fail(
                     PluginError(
                         f"destination {self._name}: a write did not return within {self._write_timeout:g} s",
-                        hint="its records may have been sent; they count as pending",
+                        hint=UNKNOWN_FATE,
                     )
                 )
             if not self._writing:

@@ -75,12 +75,6 @@ class Job:
     budget: int = BUDGET
 
 
-def run_export(job: Job) -> Ledger:
-    """Export all sources. Returns the ledger of a run that finished, dead letters or not; otherwise
-    raises the error it ended with, its `ledger` set."""
-    return Running(job).execute()
-
-
 class Running:
     """One export on its way. `ledger` tells where it stands at any time, its end included."""
 
@@ -111,6 +105,8 @@ class Running:
         )
 
     def execute(self) -> Ledger:
+        """Export all sources. Returns the ledger of a run that finished, dead letters or not;
+        otherwise raises the error it ended with, its `ledger` set."""
         try:
             try:
                 self._read_all()

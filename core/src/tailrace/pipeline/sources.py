@@ -90,7 +90,7 @@ class FileSource:
 
     def blocks(self) -> Iterator[Block | LongLine]:
         try:
-            raw = open(self._path, "rb", buffering=0, opener=_open_without_waiting)  # noqa: SIM115
+            raw = open(self._path, "rb", buffering=0, opener=_open_without_waiting)  # noqa: SIM115 - closed below; only opening is excused
         except OSError as error:
             raise SourceUnreadable(f"source {self.name} cannot be opened: {error.strerror}") from None
         with raw:

@@ -66,13 +66,6 @@ revision = Table(
     PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
 )
 
-meta = Table(
-    "meta",
-    metadata,
-    Column("key", String(64), primary_key=True),
-    Column("value", Text, nullable=False),
-)
-
 accounts = Table(
     "accounts",
     metadata,

@@ -9,12 +9,6 @@ down_revision = None
 
 def upgrade() -> None:
     op.create_table(
-        "meta",
-        sa.Column("key", sa.String(64), nullable=False),
-        sa.Column("value", sa.Text, nullable=False),
-        sa.PrimaryKeyConstraint("key", name="pk_meta"),
-    )
-    op.create_table(
         "accounts",
         *_named("accounts"),
         sa.Column("destination", sa.String(128), nullable=False),
