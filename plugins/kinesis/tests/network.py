@@ -92,11 +92,13 @@ class Proxy:
         self.first_lines: list[bytes] = []
 
     def serve(self, connection: socket.socket) -> None:
-        first = head(connection)
+        first = request(connection)  # all of it, and "close" below: else a reset could overtake the answer
         line = first.partition(b"\r\n")[0]
         self.first_lines.append(line)
         if self.denies:
-            connection.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+            connection.sendall(
+                b"HTTP/1.1 407 Proxy Authentication Required\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+            )
             return
         method, where, _ = line.split(b" ")
         tunnel = method == b"CONNECT"

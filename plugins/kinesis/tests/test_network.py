@@ -287,6 +287,20 @@ def test_a_proxy_that_wants_a_password(secure: tuple[KinesisServer, Path], serve
                 exporter.write(batch(1))
 
 
+def test_a_proxy_that_breaks_after_the_request_is_ambiguous(server: KinesisServer) -> None:
+    def serve(connection: socket.socket) -> None:
+        request(connection)
+        reset(connection)
+
+    with (
+        listening(serve) as port,
+        exporting(server, proxy=f"http://127.0.0.1:{port}") as exporter,
+        pytest.raises(Transient) as caught,
+    ):
+        exporter.write(batch(1))
+    assert caught.value.ambiguous
+
+
 def test_a_proxy_that_is_not_there(secure: tuple[KinesisServer, Path]) -> None:
     proxy = f"http://127.0.0.1:{free_port()}"
     with (

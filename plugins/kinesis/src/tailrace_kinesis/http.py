@@ -96,7 +96,7 @@ class HttpClient:
             return Misconfigured(f"{where}: {attempt.refusal}", hint="check the endpoint URL")
         if attempt.expired:
             return Transient(f"{where}: no whole answer in time", ambiguous=attempt.progress == "sent")
-        if isinstance(error, ProxyConnectionError):
+        if isinstance(error, ProxyConnectionError) and attempt.progress != "sent":
             return _proxy_error(error, where)
         if isinstance(error, (EndpointConnectionError, ConnectTimeoutError)):
             return NotConnected(
