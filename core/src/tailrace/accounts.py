@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tailrace.objects import Account, check_name
+from tailrace.state import rows
+from tailrace.state.ids import now, uuid7
 
 if TYPE_CHECKING:
     from tailrace.planning import Foundation, Row
@@ -26,9 +28,6 @@ class Accounts:
 
         Raises UnknownDestination, PluginError, InvalidSettings or NameTaken.
         """
-        from tailrace.state import rows, tables
-        from tailrace.state.ids import now, uuid7
-
         check_name(name)
         read = self._foundation.read_settings("account", name, destination, settings)
         moment = now()
@@ -42,16 +41,14 @@ class Accounts:
             "created_at": moment,
             "updated_at": moment,
         }
-        with self._database.write() as connection:
-            rows.insert(connection, tables.accounts, values)
+        with self._database.write() as transaction:
+            rows.insert(transaction, "accounts", values)
         return _account(values)
 
     def list(self) -> list[Account]:
         """Every account, by name."""
-        from tailrace.state import rows, tables
-
-        with self._database.read() as connection:
-            found = rows.every(connection, tables.accounts.select())
+        with self._database.read() as transaction:
+            found = rows.every(transaction, "accounts")
         return sorted(map(_account, found), key=lambda account: account.name)
 
     def get(self, name: str) -> Account:
@@ -73,10 +70,8 @@ class Accounts:
         The whole is validated again, and so is what uses the account, by form. Raises NotFound,
         StaleVersion, InvalidSettings or NameTaken.
         """
-        from tailrace.state import rows, tables
-
         row = self._row(name)
-        rows.check_version(tables.accounts, row, if_version)
+        rows.check_version("accounts", row, if_version)
         unset = tuple(unset)
         changes: dict[str, Any] = {}
         if new_name is not None:
@@ -88,19 +83,17 @@ class Accounts:
                 "account", name, row["destination"], settings or {}, stored=row["settings"], unset=unset
             )
             self._foundation.check_users(_users(self._database, {**row, **changes}))
-        with self._database.write() as connection:
-            rows.change(connection, tables.accounts, row, changes)
+        with self._database.write() as transaction:
+            rows.change(transaction, "accounts", row, changes)
         return self.get(changes.get("name", name))
 
     def remove(self, name: str, *, if_version: int | None = None) -> None:
         """Raises NotFound, StaleVersion, or InUse, which names its connections."""
-        from tailrace.state import rows, tables
-
-        with self._database.write() as connection:
-            row = rows.fetch(connection, tables.accounts, name)
-            rows.check_version(tables.accounts, row, if_version)
-            rows.refuse_in_use(connection, tables.accounts, row, tables.connections, "account_id")
-            rows.delete(connection, tables.accounts, row)
+        with self._database.write() as transaction:
+            row = rows.fetch(transaction, "accounts", name)
+            rows.check_version("accounts", row, if_version)
+            rows.refuse_in_use(transaction, "accounts", row, "connections", "account_id")
+            rows.delete(transaction, "accounts", row)
 
     def rekey(self) -> int:
         """Encrypt every stored secret, those of connections too, with a new key; how many there were.
@@ -110,22 +103,16 @@ class Accounts:
         return self._foundation.vault.rekey()
 
     def _row(self, name: str) -> Row:
-        from tailrace.state import rows, tables
-
-        with self._database.read() as connection:
-            return rows.fetch(connection, tables.accounts, name)
+        with self._database.read() as transaction:
+            return rows.fetch(transaction, "accounts", name)
 
 
 def _users(database: Database, account: Row) -> list[tuple[Row, Row, list[Row]]]:
     """(account, connection, activations) for each connection of the account."""
-    from tailrace.state import rows, tables
-
-    with database.read() as connection:
-        under = tables.connections.select().where(tables.connections.c.account_id == account["id"])
+    with database.read() as transaction:
         users = []
-        for row in rows.every(connection, under):
-            using = tables.activations.select().where(tables.activations.c.connection_id == row["id"])
-            users.append((account, row, rows.every(connection, using)))
+        for row in rows.every(transaction, "connections", account_id=account["id"]):
+            users.append((account, row, rows.every(transaction, "activations", connection_id=row["id"])))
     return users
 
 

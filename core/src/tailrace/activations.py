@@ -10,6 +10,8 @@ from tailrace.destination import ActivationInfo
 from tailrace.errors import ActivationDisabled
 from tailrace.objects import Activation, Segment, check_name
 from tailrace.planning import Prepared
+from tailrace.state import rows
+from tailrace.state.ids import now, uuid7
 
 if TYPE_CHECKING:
     import threading
@@ -45,13 +47,10 @@ class Activations:
 
         Raises NotFound, InvalidSettings, NameTaken, or what the destination says does not fit.
         """
-        from tailrace.state import rows, tables
-        from tailrace.state.ids import now, uuid7
-
         check_name(name)
-        with self._database.read() as reading:
-            place = rows.fetch(reading, tables.connections, connection)
-            account = rows.fetch_id(reading, tables.accounts, place["account_id"])
+        with self._database.read() as transaction:
+            place = rows.fetch(transaction, "connections", connection)
+            account = rows.fetch_id(transaction, "accounts", place["account_id"])
         moment = now()
         values: dict[str, Any] = {
             "id": uuid7(),
@@ -72,19 +71,17 @@ class Activations:
             "updated_at": moment,
         }
         values["format_version"] = self._fit(account, place, name, format)
-        with self._database.write() as writing:
-            rows.lock_parent(writing, tables.connections, place)
-            rows.insert(writing, tables.activations, values)
+        with self._database.write() as transaction:
+            rows.lock_parent(transaction, "connections", place)
+            rows.insert(transaction, "activations", values)
         return _activation(values, place, account)
 
     def list(self) -> list[Activation]:
         """Every activation, by name."""
-        from tailrace.state import rows, tables
-
-        with self._database.read() as reading:
-            accounts = {row["id"]: row for row in rows.every(reading, tables.accounts.select())}
-            places = {row["id"]: row for row in rows.every(reading, tables.connections.select())}
-            found = rows.every(reading, tables.activations.select())
+        with self._database.read() as transaction:
+            accounts = {row["id"]: row for row in rows.every(transaction, "accounts")}
+            places = {row["id"]: row for row in rows.every(transaction, "connections")}
+            found = rows.every(transaction, "activations")
         listed = []
         for row in found:
             place = places[row["connection_id"]]
@@ -116,10 +113,8 @@ class Activations:
 
         Raises NotFound, StaleVersion, InvalidSettings, NameTaken, or what does not fit.
         """
-        from tailrace.state import rows, tables
-
         row, place, account = self._rows(name)
-        rows.check_version(tables.activations, row, if_version)
+        rows.check_version("activations", row, if_version)
         changes: dict[str, Any] = {
             "description": description,
             "include_segment_names": include_segment_names,
@@ -145,12 +140,10 @@ class Activations:
 
     def remove(self, name: str, *, if_version: int | None = None) -> None:
         """Its runs and dead letters stay readable. Raises NotFound or StaleVersion."""
-        from tailrace.state import rows, tables
-
-        with self._database.write() as writing:
-            row = rows.fetch(writing, tables.activations, name)
-            rows.check_version(tables.activations, row, if_version)
-            rows.delete(writing, tables.activations, row)
+        with self._database.write() as transaction:
+            row = rows.fetch(transaction, "activations", name)
+            rows.check_version("activations", row, if_version)
+            rows.delete(transaction, "activations", row)
 
     def enable(self, name: str) -> Activation:
         """Let it be exported. Raises NotFound."""
@@ -191,19 +184,15 @@ class Activations:
         return version
 
     def _change(self, row: Row, changes: Mapping[str, Any]) -> Activation:
-        from tailrace.state import rows, tables
-
-        with self._database.write() as writing:
-            rows.change(writing, tables.activations, row, changes)
+        with self._database.write() as transaction:
+            rows.change(transaction, "activations", row, changes)
         return self.get(changes.get("name", row["name"]))
 
     def _rows(self, name: str) -> tuple[Row, Row, Row]:
-        from tailrace.state import rows, tables
-
-        with self._database.read() as reading:
-            row = rows.fetch(reading, tables.activations, name)
-            place = rows.fetch_id(reading, tables.connections, row["connection_id"])
-            return row, place, rows.fetch_id(reading, tables.accounts, place["account_id"])
+        with self._database.read() as transaction:
+            row = rows.fetch(transaction, "activations", name)
+            place = rows.fetch_id(transaction, "connections", row["connection_id"])
+            return row, place, rows.fetch_id(transaction, "accounts", place["account_id"])
 
     def _milliseconds(self) -> int:
         return int(self._foundation.clock.time() * 1000)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from tailrace.errors import ConfigurationError
 from tailrace.objects import Connection, check_name
+from tailrace.state import rows
+from tailrace.state.ids import now, uuid7
 
 if TYPE_CHECKING:
     from tailrace.destination import AuthReport
@@ -24,12 +26,9 @@ class Connections:
         self, name: str, *, account: str, settings: Mapping[str, object], description: str = ""
     ) -> Connection:
         """Add a connection to an account. Raises NotFound, PluginError, InvalidSettings or NameTaken."""
-        from tailrace.state import rows, tables
-        from tailrace.state.ids import now, uuid7
-
         check_name(name)
-        with self._database.read() as connection:
-            owner = rows.fetch(connection, tables.accounts, account)
+        with self._database.read() as transaction:
+            owner = rows.fetch(transaction, "accounts", account)
         read = self._foundation.read_settings("connection", name, owner["destination"], settings)
         moment = now()
         values: dict[str, Any] = {
@@ -42,18 +41,16 @@ class Connections:
             "created_at": moment,
             "updated_at": moment,
         }
-        with self._database.write() as connection:
-            rows.lock_parent(connection, tables.accounts, owner)
-            rows.insert(connection, tables.connections, values)
+        with self._database.write() as transaction:
+            rows.lock_parent(transaction, "accounts", owner)
+            rows.insert(transaction, "connections", values)
         return _connection(values, owner)
 
     def list(self) -> list[Connection]:
         """Every connection, by name."""
-        from tailrace.state import rows, tables
-
-        with self._database.read() as connection:
-            accounts = {row["id"]: row for row in rows.every(connection, tables.accounts.select())}
-            found = rows.every(connection, tables.connections.select())
+        with self._database.read() as transaction:
+            accounts = {row["id"]: row for row in rows.every(transaction, "accounts")}
+            found = rows.every(transaction, "connections")
         listed = [_connection(row, accounts[row["account_id"]]) for row in found]
         return sorted(listed, key=lambda connection: connection.name)
 
@@ -76,10 +73,8 @@ class Connections:
         The whole is validated again, and so are its activations. Raises NotFound, StaleVersion,
         InvalidSettings or NameTaken.
         """
-        from tailrace.state import rows, tables
-
         row, account = self._rows(name)
-        rows.check_version(tables.connections, row, if_version)
+        rows.check_version("connections", row, if_version)
         unset = tuple(unset)
         changes: dict[str, Any] = {}
         if new_name is not None:
@@ -95,23 +90,20 @@ class Connections:
                 stored=row["settings"],
                 unset=unset,
             )
-            using = tables.activations.select().where(tables.activations.c.connection_id == row["id"])
-            with self._database.read() as connection:
-                users = rows.every(connection, using)
+            with self._database.read() as transaction:
+                users = rows.every(transaction, "activations", connection_id=row["id"])
             self._foundation.check_users([(account, {**row, **changes}, users)])
-        with self._database.write() as connection:
-            rows.change(connection, tables.connections, row, changes)
+        with self._database.write() as transaction:
+            rows.change(transaction, "connections", row, changes)
         return self.get(changes.get("name", name))
 
     def remove(self, name: str, *, if_version: int | None = None) -> None:
         """Raises NotFound, StaleVersion, or InUse, which names its activations."""
-        from tailrace.state import rows, tables
-
-        with self._database.write() as connection:
-            row = rows.fetch(connection, tables.connections, name)
-            rows.check_version(tables.connections, row, if_version)
-            rows.refuse_in_use(connection, tables.connections, row, tables.activations, "connection_id")
-            rows.delete(connection, tables.connections, row)
+        with self._database.write() as transaction:
+            row = rows.fetch(transaction, "connections", name)
+            rows.check_version("connections", row, if_version)
+            rows.refuse_in_use(transaction, "connections", row, "activations", "connection_id")
+            rows.delete(transaction, "connections", row)
 
     def test(self, name: str) -> AuthReport:
         """The authentication step: calls the destination, sends no data.
@@ -139,11 +131,9 @@ class Connections:
         return policy
 
     def _rows(self, name: str) -> tuple[Row, Row]:
-        from tailrace.state import rows, tables
-
-        with self._database.read() as connection:
-            row = rows.fetch(connection, tables.connections, name)
-            return row, rows.fetch_id(connection, tables.accounts, row["account_id"])
+        with self._database.read() as transaction:
+            row = rows.fetch(transaction, "connections", name)
+            return row, rows.fetch_id(transaction, "accounts", row["account_id"])
 
 
 def _connection(row: Mapping[str, Any], account: Mapping[str, Any]) -> Connection:

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 from tailrace.errors import NotFound
 from tailrace.ledger import Ledger, SourcePosition
 from tailrace.objects import Activation, Run
+from tailrace.state import rows
+from tailrace.state.ids import now
 
 if TYPE_CHECKING:
-    from tailrace.state.database import Database
+    from tailrace.state.database import Database, Transaction
 
 Sources = Sequence[SourcePosition | Mapping[str, Any]]
 
-HIGHEST = {"postgresql": 2**31 - 1}
-"""The highest id that the column holds, where it is not that of 64 bits."""
+HIGHEST = 2**63 - 1
+"""No database takes a higher number."""
 
 
 class Runs:
@@ -27,22 +29,16 @@ class Runs:
 
     def list(self) -> list[Run]:
         """Every run, the newest first."""
-        from tailrace.state import rows
-        from tailrace.state.tables import runs
-
-        with self._database.read() as connection:
-            found = rows.every(connection, runs.select().order_by(runs.c.id.desc()))
+        with self._database.read() as transaction:
+            found = transaction.execute("SELECT * FROM runs ORDER BY id DESC")
         return [_run(row) for row in found]
 
     def get(self, id: int) -> Run:
         """Raises NotFound."""
-        from tailrace.state import rows
-        from tailrace.state.tables import runs
-
-        with self._database.read() as connection:
-            highest = HIGHEST.get(connection.dialect.name, 2**63 - 1)
-            query = runs.select().where(runs.c.id == id)
-            found = rows.every(connection, query) if 1 <= id <= highest else []
+        found: Sequence[Mapping[str, Any]] = ()
+        if 1 <= id <= HIGHEST:
+            with self._database.read() as transaction:
+                found = transaction.execute("SELECT * FROM runs WHERE id = :id", id=id)
         if not found:
             raise NotFound(f"there is no run {id}", hint="tailrace runs list shows them")
         return _run(found[0])
@@ -50,10 +46,6 @@ class Runs:
     def start(self, activation: Activation, *, after: int = 0) -> int:
         """Record that an export begins, with the version it runs; the run's id, which is higher than
         `after`: dead letters of a database that was lost keep their numbers."""
-        from tailrace.state import rows
-        from tailrace.state.ids import now
-        from tailrace.state.tables import runs
-
         values: dict[str, Any] = {
             "activation_id": activation.id,
             "activation": activation.name,
@@ -63,11 +55,10 @@ class Runs:
             "ledger": Ledger().as_dict(),
             "sources": [],
         }
-        with self._database.write() as connection:
-            values |= rows.id_after(connection, runs, after)
-            identifier: int = connection.execute(
-                runs.insert().values(**values).returning(runs.c.id)
-            ).scalar_one()
+        with self._database.write() as transaction:
+            values |= _id_after(transaction, after)
+            [row] = transaction.execute(rows.insertion("runs", values) + " RETURNING id", **values)
+        identifier: int = row["id"]
         return identifier
 
     def save(self, id: int, *, ledger: Ledger, sources: Sources) -> None:
@@ -85,18 +76,26 @@ class Runs:
         sources: Sources,
     ) -> None:
         """Record the end. `status`: `finished`, `failed` or `interrupted`; `error` is one message."""
-        from tailrace.state.ids import now
-
         ended = {"status": status, "exit_code": exit_code, "error": error, "ended_at": now()}
         self._write(id, {**_progress(id, ledger, sources), **ended})
 
     def _write(self, id: int, values: Mapping[str, Any]) -> None:
-        from tailrace.state.tables import runs
-
-        with self._database.write() as connection:
-            count = connection.execute(runs.update().where(runs.c.id == id).values(**values)).rowcount
-        if not count:
+        statement = f"UPDATE runs SET {', '.join(rows.equations(values))} WHERE id = :id RETURNING id"
+        with self._database.write() as transaction:
+            changed = transaction.execute(statement, **values, id=id)
+        if not changed:
             raise NotFound(f"there is no run {id}")
+
+
+def _id_after(transaction: Transaction, after: int) -> dict[str, int]:
+    """What to add to an insert so that the run's number is higher than `after`."""
+    [row] = transaction.execute("SELECT MAX(id) AS last FROM runs")
+    if (row["last"] or 0) >= after:
+        return {}
+    if transaction.dialect == "postgresql":
+        transaction.execute("SELECT setval(pg_get_serial_sequence('runs', 'id'), :after)", after=after)
+        return {}
+    return {"id": after + 1}
 
 
 def _progress(id: int, ledger: Ledger, sources: Sources) -> dict[str, Any]:

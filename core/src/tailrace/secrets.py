@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from tailrace.errors import ConfigurationError, KeyLost, SecretUnavailable
 from tailrace.secretkey import VARIABLE, Key, Keys
+from tailrace.state import rows
+from tailrace.state.ids import now
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Table
-
     from tailrace.settings import Secret
-    from tailrace.state.database import Database
+    from tailrace.state.database import Database, Transaction
 
 SEALED = "sealed:"
 _REFERENCES = {
@@ -49,7 +49,7 @@ def is_reference(text: str) -> bool:
 class SealedField:
     """Where one sealed secret is stored."""
 
-    table: Table
+    table: rows.Table
     row: Mapping[str, Any]
     field: str
 
@@ -59,7 +59,7 @@ class SealedField:
         return token.removeprefix(SEALED).partition(".")[0]
 
     def __str__(self) -> str:
-        return f"{self.table.name.removesuffix('s')} {self.row['name']}: {self.field}"
+        return f"{rows.noun(self.table)} {self.row['name']}: {self.field}"
 
 
 class Vault:
@@ -92,8 +92,8 @@ class Vault:
         One transaction. The new key is stored before it and the old one stays, so a crash at any
         point loses nothing. Raises KeyLost where one of them cannot be opened; nothing is changed.
         """
-        with self._database.write() as connection:
-            fields = list(_sealed_fields(connection, lock=True))
+        with self._database.write() as transaction:
+            fields = list(_sealed_fields(transaction, rows.locking(transaction, "UPDATE")))
             lost = [field for field in fields if self._keys.find(field.key_id) is None]
             if lost:
                 raise _key_lost(lost)
@@ -103,7 +103,7 @@ class Vault:
             key = self._next_key(fields)
             for field, text in zip(fields, opened, strict=True):
                 field.row["settings"][field.field] = _seal(key, text)
-            _store(connection, fields)
+            _store(transaction, fields)
         return len(fields)
 
     def _next_key(self, fields: list[SealedField]) -> Key:
@@ -132,8 +132,8 @@ class Vault:
         return text
 
     def _lost(self) -> KeyLost:
-        with self._database.read() as connection:
-            fields = list(_sealed_fields(connection))
+        with self._database.read() as transaction:
+            fields = list(_sealed_fields(transaction))
         return _key_lost([field for field in fields if self._keys.find(field.key_id) is None])
 
 
@@ -146,7 +146,7 @@ def _seal(key: Key, text: str) -> str:
 def _key_lost(fields: list[SealedField]) -> KeyLost:
     first = fields[0] if fields else None
     again = (
-        f"tailrace {first.table.name.removesuffix('s')} update {first.row['name']} --set {first.field}=-"
+        f"tailrace {rows.noun(first.table)} update {first.row['name']} --set {first.field}=-"
         if first
         else "tailrace account update"
     )
@@ -156,28 +156,24 @@ def _key_lost(fields: list[SealedField]) -> KeyLost:
     )
 
 
-def _sealed_fields(connection: Connection, *, lock: bool = False) -> Iterator[SealedField]:
-    from sqlalchemy import select
-
-    from tailrace.state.tables import accounts, connections
-
-    for table in (accounts, connections):
-        columns = select(table.c.id, table.c.name, table.c.version, table.c.settings).order_by(table.c.name)
-        rows = connection.execute(columns.with_for_update() if lock else columns).mappings().all()
-        for row in map(dict, rows):
+def _sealed_fields(transaction: Transaction, locking: str = "") -> Iterator[SealedField]:
+    tables: tuple[rows.Table, ...] = ("accounts", "connections")
+    for table in tables:
+        statement = f"SELECT id, name, version, settings FROM {table} ORDER BY name{locking}"
+        for row in transaction.execute(statement):
             for field, value in row["settings"].items():
                 if isinstance(value, str) and value.startswith(SEALED):
                     yield SealedField(table, row, field)
 
 
-def _store(connection: Connection, fields: list[SealedField]) -> None:
-    from tailrace.state.ids import now
-
+def _store(transaction: Transaction, fields: list[SealedField]) -> None:
     for table, row in {field.row["id"]: (field.table, field.row) for field in fields}.values():
-        connection.execute(
-            table.update()
-            .where(table.c.id == row["id"])
-            .values(settings=row["settings"], version=row["version"] + 1, updated_at=now())
+        transaction.execute(
+            f"UPDATE {table} SET settings = :settings, version = version + 1, updated_at = :updated_at "
+            "WHERE id = :id",
+            id=row["id"],
+            settings=row["settings"],
+            updated_at=now(),
         )
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
+import types
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,6 +31,30 @@ def _hermetic(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     return tmp_path / "home"
+
+
+@pytest.fixture
+def configuration(tmp_path: Path) -> Path:
+    return tmp_path / "configuration"
+
+
+@pytest.fixture
+def key_file(configuration: Path) -> Path:
+    return configuration / "secret.key"
+
+
+@pytest.fixture
+def keyring(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str], str]:
+    """A keyring that works, in place of the system's."""
+    entries: dict[tuple[str, str], str] = {}
+    module: Any = types.ModuleType("keyring")
+    module.__spec__ = types.SimpleNamespace(name="keyring")
+    module.get_keyring = lambda: types.SimpleNamespace(priority=5)
+    module.get_password = lambda service, user: entries.get((service, user))
+    module.set_password = lambda service, user, text: entries.update({(service, user): text})
+    monkeypatch.setitem(sys.modules, "keyring", module)
+    monkeypatch.delenv("TAILRACE_KEYRING")
+    return entries
 
 
 @pytest.fixture

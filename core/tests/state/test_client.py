@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import tailrace
-from core.tests.state.depot import DepotAccount
+from core.tests.state.depot import ACCOUNT, DepotAccount
 from tailrace import NotFound, Tailrace, UnknownDestination, UsageError
 from tailrace.validation import without
 
@@ -36,21 +36,59 @@ print([name for name in {HEAVY!r} if name in sys.modules])
     assert result.stdout == "[]\n"
 
 
-def test_reading_the_state_needs_neither_orm_nor_alembic_nor_plugins(home: Path) -> None:
-    program = """
+EXPORT = """
 import sys
 import tailrace
-for _ in range(2):
-    with tailrace.open(sys.argv[1]) as t:
-        t.activations.list()
-        t.runs.list()
-names = ("sqlalchemy.orm", "alembic", "keyring", "tailrace.registry", "pydantic")
-print([name for name in names if name in sys.modules])
+from core.tests.state.depot import Depot
+from tailrace.registry import Registry
+registry = Registry()
+registry.register("depot", Depot())
+with tailrace.Tailrace(sys.argv[1], registry=registry) as t:
+    t.accounts.list(), t.connections.list(), t.activations.list()
+    activation = t.activations.prepare("hot", for_export=True).activation
+    run = t.runs.start(activation)
+    t._source_number(activation.id, "file:a", "a")
+    t.runs.save(run, ledger=tailrace.Ledger(), sources=[])
+    t.runs.finish(run, status="finished", exit_code=0, error=None, ledger=tailrace.Ledger(), sources=[])
+    t.activations.update("hot", description="changed")
+    print([run.status for run in t.runs.list()])
+print([name for name in ("sqlalchemy", "alembic") if name in sys.modules])
 """
-    command = [sys.executable, "-W", "error", "-c", program, str(home)]
-    result = subprocess.run(command, capture_output=True, text=True, check=True)
 
-    assert (result.stdout, result.stderr) == ("[]\n", "")
+READ = """
+import sys
+import tailrace
+with tailrace.open(sys.argv[1]) as t:
+    t.activations.list()
+    t.runs.list()
+names = ("sqlalchemy.orm", "alembic", "keyring", "tailrace.registry", "pydantic")
+print([name for name in (*names, *sys.argv[2:]) if name in sys.modules])
+"""
+
+
+def output_of(program: str, *arguments: object) -> str:
+    command = [sys.executable, "-W", "error", "-c", program, *map(str, arguments)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert result.stderr == ""
+    return result.stdout
+
+
+def test_reading_the_state_needs_neither_orm_nor_alembic_nor_plugins(home: Path) -> None:
+    assert output_of(READ, home) == "[]\n"
+
+
+def test_reading_the_state_of_a_home_that_is_made_needs_no_sqlalchemy(lite: Tailrace, home: Path) -> None:
+    lite.accounts.list()
+
+    assert output_of(READ, home, "sqlalchemy") == "[]\n"
+
+
+def test_working_in_a_home_that_is_made_needs_no_sqlalchemy(lite: Tailrace, home: Path) -> None:
+    lite.accounts.add("prod", destination="depot", settings=ACCOUNT)
+    lite.connections.add("leads", account="prod", settings={"stream": "s"})
+    lite.activations.add("hot", connection="leads", segments=["1"])
+
+    assert output_of(EXPORT, home) == "['finished']\n[]\n"
 
 
 def test_the_home_is_the_given_one_or_that_of_the_environment(

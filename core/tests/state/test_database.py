@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, inspect, select, text
+from sqlalchemy import Connection, inspect
 
 from core.tests.state.depot import ACCOUNT
 from tailrace import Account, ConfigurationError, StateError, Tailrace
-from tailrace.state import tables
+from tailrace.state import rows, tables
 from tailrace.state.database import Database, open_database
 from tailrace.state.ids import now, uuid7
+from tailrace.state.revision import REVISION, REVISIONS
 from tailrace.state.upgrade import run
 
 
@@ -39,41 +40,42 @@ def mode(path: Path) -> int:
 
 def make_old(database: Database) -> None:
     """Turn an empty database into one of revision 0001 that holds one activation with two sources."""
-    with database.write() as connection:
+    with database.alter() as connection:
         tables.metadata.drop_all(connection)
         run(connection, "0001")
-        moment = now()
-        named = {"version": 1, "description": "", "created_at": moment, "updated_at": moment}
-        account = {**named, "id": uuid7(), "name": "prod", "destination": "depot", "settings": dict(ACCOUNT)}
-        place = {**named, "id": uuid7(), "name": "leads", "account_id": account["id"], "settings": {}}
-        connection.execute(tables.accounts.insert().values(**account))
-        connection.execute(tables.connections.insert().values(**place))
-        activation = {
-            **named,
-            "id": "a-hot",
-            "name": "hot",
-            "connection_id": place["id"],
-            "enabled": True,
-            "segments": [],
-            "attributes": [],
-            "memberships": "mapped",
-            "identities": None,
-            "include_segment_names": False,
-            "include_segment_timestamps": False,
-            "keep_extra_fields": False,
-            "format": "xdm-json",
-            "format_version": "1",
-        }
-        connection.execute(tables.activations.insert().values(**activation))
+    moment = now()
+    named = {"version": 1, "description": "", "created_at": moment, "updated_at": moment}
+    account = {**named, "id": uuid7(), "name": "prod", "destination": "depot", "settings": dict(ACCOUNT)}
+    place = {**named, "id": uuid7(), "name": "leads", "account_id": account["id"], "settings": {}}
+    activation = {
+        **named,
+        "id": "a-hot",
+        "name": "hot",
+        "connection_id": place["id"],
+        "enabled": True,
+        "segments": [],
+        "attributes": [],
+        "memberships": "mapped",
+        "identities": None,
+        "include_segment_names": False,
+        "include_segment_timestamps": False,
+        "keep_extra_fields": False,
+        "format": "xdm-json",
+        "format_version": "1",
+    }
+    with database.write() as transaction:
+        rows.insert(transaction, "accounts", account)
+        rows.insert(transaction, "connections", place)
+        rows.insert(transaction, "activations", activation)
         for number in (1, 2):
             source = {"identity": f"file:{number}", "path": "a", "created_at": moment}
             row = {"activation_id": "a-hot", "number": number, **source}
-            connection.execute(tables.sources.insert().values(**row))
+            transaction.execute(rows.insertion("sources", row), **row)
 
 
-def schema(engine: Engine) -> dict[str, Any]:
+def schema(connection: Connection) -> dict[str, Any]:
     """Everything the inspector knows of every table, in an order of its own."""
-    found = inspect(engine)
+    found = inspect(connection)
     return {
         table: {
             "columns": {
@@ -90,9 +92,9 @@ def schema(engine: Engine) -> dict[str, Any]:
 
 
 def revision(database: Database) -> str:
-    with database.read() as connection:
-        stored: str = connection.execute(select(tables.revision.c.version_num)).scalar_one()
-    return stored
+    with database.read() as transaction:
+        [row] = transaction.execute("SELECT version_num FROM alembic_version")
+    return str(row["version_num"])
 
 
 def test_home_and_files_are_private_whatever_the_umask(lite: Tailrace, home: Path) -> None:
@@ -126,13 +128,14 @@ def test_a_database_that_others_can_read_is_closed_to_them(home: Path) -> None:
 
 
 def test_sqlite_is_set_up_for_several_processes(home: Path) -> None:
-    with opened(home) as database, database.read() as connection:
-        settings = {
-            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
-            for name in ("journal_mode", "foreign_keys", "busy_timeout")
-        }
+    with opened(home):
+        pass
 
-    assert settings == {"journal_mode": "wal", "foreign_keys": 1, "busy_timeout": 30_000}
+    with opened(home) as database, database.read() as transaction:
+        names = ("journal_mode", "foreign_keys", "busy_timeout")
+        settings = [transaction.execute(f"PRAGMA {name}") for name in names]
+
+    assert settings == [[{"journal_mode": "wal"}], [{"foreign_keys": 1}], [{"timeout": 30_000}]]
 
 
 def test_nothing_is_made_before_a_noun_is_used(home: Path) -> None:
@@ -145,15 +148,16 @@ def test_nothing_is_made_before_a_noun_is_used(home: Path) -> None:
 
 def test_the_migrations_make_the_schema_of_the_tables(tmp_path: Path, database_url: str | None) -> None:
     with opened(tmp_path / "new", database_url) as database:
-        made = schema(database.engine)
-        with database.write() as connection:
+        with database.alter() as connection:
+            made = schema(connection)
             tables.metadata.drop_all(connection)
             run(connection, "head")
-        migrated = schema(database.engine)
+        with database.alter() as connection:
+            migrated = schema(connection)
 
         assert set(made) == set(tables.metadata.tables)
         assert migrated == made
-        assert revision(database) == tables.REVISION
+        assert revision(database) == REVISION
 
 
 def test_the_known_revisions_are_the_migrations_there_are() -> None:
@@ -162,20 +166,22 @@ def test_the_known_revisions_are_the_migrations_there_are() -> None:
     folder = Path(tables.__file__).with_name("migrations")
     scripts = ScriptDirectory(str(folder)).walk_revisions()
 
-    assert tuple(script.revision for script in scripts)[::-1] == tables.REVISIONS
+    assert tuple(script.revision for script in scripts)[::-1] == REVISIONS
 
 
 def test_an_old_database_is_migrated_with_what_it_holds(home: Path, database_url: str | None) -> None:
     with opened(home, database_url) as database:
         make_old(database)
-        assert "source_count" not in {c["name"] for c in inspect(database.engine).get_columns("activations")}
+        with database.read() as transaction:
+            [row] = rows.every(transaction, "activations")
+        assert "source_count" not in row
 
     with Tailrace(home, database_url=database_url) as t:
         assert t.accounts.get("prod").settings == ACCOUNT
         assert t._source_number("a-hot", "file:2", "a") == 2
         assert t._source_number("a-hot", "file:new", "b") == 3
     with opened(home, database_url) as database:
-        assert revision(database) == tables.REVISION
+        assert revision(database) == REVISION
 
 
 def test_a_private_copy_of_the_old_file_is_kept(home: Path) -> None:
@@ -197,8 +203,8 @@ def test_a_private_copy_of_the_old_file_is_kept(home: Path) -> None:
 def test_a_migration_that_fails_changes_nothing(home: Path, database_url: str | None) -> None:
     with opened(home, database_url) as database:
         make_old(database)
-        with database.write() as connection:  # the migration cannot add the column: it is there
-            connection.execute(text("ALTER TABLE activations ADD COLUMN source_count INTEGER"))
+        with database.write() as transaction:  # the migration cannot add the column: it is there
+            transaction.execute("ALTER TABLE activations ADD COLUMN source_count INTEGER")
 
     for _ in range(2):
         with pytest.raises(StateError, match="could not be migrated from revision 0001") as caught:
@@ -207,8 +213,8 @@ def test_a_migration_that_fails_changes_nothing(home: Path, database_url: str | 
 
 
 def test_a_newer_database_is_refused_and_left_alone(home: Path, database_url: str | None) -> None:
-    with opened(home, database_url) as database, database.write() as connection:
-        connection.execute(tables.revision.update().values(version_num="0999"))
+    with opened(home, database_url) as database, database.write() as transaction:
+        transaction.execute("UPDATE alembic_version SET version_num = '0999'")
 
     for _ in range(2):
         with pytest.raises(StateError, match="revision 0999") as caught:
@@ -217,9 +223,11 @@ def test_a_newer_database_is_refused_and_left_alone(home: Path, database_url: st
 
 
 def test_a_database_of_somebody_else_is_refused(tmp_path: Path, database_url: str | None) -> None:
-    with opened(tmp_path, database_url) as database, database.write() as connection:
-        tables.metadata.drop_all(connection)
-        connection.execute(text("CREATE TABLE accounts (id INTEGER)"))
+    with opened(tmp_path, database_url) as database:
+        with database.alter() as connection:
+            tables.metadata.drop_all(connection)
+        with database.write() as transaction:
+            transaction.execute("CREATE TABLE accounts (id INTEGER)")
 
     with pytest.raises(StateError, match="holds a table 'accounts'"):
         open_database(tmp_path, database_url)
@@ -244,7 +252,7 @@ def test_a_home_that_cannot_be_made_is_a_state_error(tmp_path: Path) -> None:
 PROGRAM = """
 import sys
 from tailrace.client import Tailrace
-from tailrace.state import database, revision, tables  # the slow part, before the start
+from tailrace.state import alchemy, tables  # the slow part, before the start
 print("ready", flush=True)
 sys.stdin.readline()
 with Tailrace(sys.argv[1], database_url=sys.argv[2] or None) as t:
@@ -322,7 +330,9 @@ def test_the_url_may_come_from_the_environment(
     monkeypatch.setenv("TAILRACE_DATABASE_URL", postgresql)
 
     with opened(home) as database:
-        assert database.engine.dialect.name == "postgresql"
+        assert database.file is None
+        with database.read() as transaction:
+            assert transaction.dialect == "postgresql"
     assert not (home / "tailrace.db").exists()
 
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from difflib import get_close_matches
-from typing import Any
-
-from sqlalchemy import Connection, Select, Table, func, select
-from sqlalchemy.exc import IntegrityError
+from typing import Any, Literal
 
 from tailrace.errors import InUse, NameTaken, NotFound, StaleVersion
+from tailrace.state.database import Refused, Transaction
 from tailrace.state.ids import now
 
 Row = Mapping[str, Any]
+Table = Literal["accounts", "connections", "activations"]
+Reference = Literal["account_id", "connection_id"]
 
 
 def noun(table: Table) -> str:
     """`accounts` -> `account`."""
-    return table.name.removesuffix("s")
+    return table.removesuffix("s")
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -27,53 +27,59 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-def every(connection: Connection, statement: Select[Any]) -> list[Row]:
-    """All rows of a query."""
-    return [dict(row) for row in connection.execute(statement).mappings()]
+def insertion(table: str, columns: Iterable[str]) -> str:
+    """The statement that adds a row with these columns, each from the parameter of its name."""
+    names = tuple(columns)
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join(f':{name}' for name in names)})"
 
 
-def fetch(connection: Connection, table: Table, name: str) -> Row:
+def equations(columns: Iterable[str]) -> list[str]:
+    """`name = :name` for each column."""
+    return [f"{name} = :{name}" for name in columns]
+
+
+def locking(transaction: Transaction, strength: Literal["SHARE", "UPDATE"]) -> str:
+    """The end of a SELECT in a write that keeps others from its rows. SQLite lets in one write at a
+    time, and needs none."""
+    return f" FOR {strength}" if transaction.dialect == "postgresql" else ""
+
+
+def every(transaction: Transaction, table: Table, **where: object) -> list[Row]:
+    """All rows, or those whose columns have the given values."""
+    condition = f" WHERE {' AND '.join(equations(where))}" if where else ""
+    return [*transaction.execute(f"SELECT * FROM {table}{condition}", **where)]
+
+
+def fetch(transaction: Transaction, table: Table, name: str) -> Row:
     """The row of that name. Raises NotFound."""
-    row = connection.execute(select(table).where(table.c.name == name)).mappings().one_or_none()
-    if row is not None:
-        return dict(row)
-    known = connection.execute(select(table.c.name)).scalars()
+    found = every(transaction, table, name=name)
+    if found:
+        return found[0]
+    known = [row["name"] for row in transaction.execute(f"SELECT name FROM {table}")]
     raise NotFound(
         f"there is no {noun(table)} {name!r}" + did_you_mean(name, known),
         hint=f"tailrace {noun(table)} list shows them",
     )
 
 
-def fetch_id(connection: Connection, table: Table, identifier: str) -> Row:
+def fetch_id(transaction: Transaction, table: Table, identifier: str) -> Row:
     """The row with that id, which a foreign key promises to be there."""
-    return dict(connection.execute(select(table).where(table.c.id == identifier)).mappings().one())
+    return every(transaction, table, id=identifier)[0]
 
 
-def id_after(connection: Connection, table: Table, after: int) -> Row:
-    """What to add to an insert so that the table's next number is higher than `after`."""
-    last = connection.execute(select(func.max(table.c.id))).scalar_one_or_none() or 0
-    if last >= after:
-        return {}
-    if connection.dialect.name == "postgresql":
-        counter = func.pg_get_serial_sequence(table.name, "id")
-        connection.execute(select(func.setval(counter, after)))
-        return {}
-    return {"id": after + 1}
-
-
-def lock_parent(connection: Connection, table: Table, row: Row) -> None:
+def lock_parent(transaction: Transaction, table: Table, row: Row) -> None:
     """Keep the row from being removed until the transaction ends. Raises NotFound."""
-    statement = select(table.c.id).where(table.c.id == row["id"]).with_for_update(read=True)
-    if connection.execute(statement).scalar_one_or_none() is None:
+    statement = f"SELECT id FROM {table} WHERE id = :id" + locking(transaction, "SHARE")
+    if not transaction.execute(statement, id=row["id"]):
         raise NotFound(f"{noun(table)} {row['name']!r} was removed meanwhile")
 
 
-def insert(connection: Connection, table: Table, values: Mapping[str, Any]) -> None:
+def insert(transaction: Transaction, table: Table, values: Mapping[str, Any]) -> None:
     """Add a row. Raises NameTaken."""
     taken = False
     try:
-        connection.execute(table.insert().values(**values))
-    except IntegrityError:
+        transaction.execute(insertion(table, values), **values)
+    except Refused:
         taken = True
     if taken:
         raise _name_taken(table, values["name"])
@@ -88,7 +94,7 @@ def check_version(table: Table, row: Row, expected: int | None) -> None:
         )
 
 
-def change(connection: Connection, table: Table, row: Row, changes: Mapping[str, Any]) -> None:
+def change(transaction: Transaction, table: Table, row: Row, changes: Mapping[str, Any]) -> None:
     """Set columns of the row as it was read, and count its version up; no difference, no change.
 
     Raises StaleVersion where it moved since, NameTaken for a new name in use.
@@ -96,36 +102,35 @@ def change(connection: Connection, table: Table, row: Row, changes: Mapping[str,
     different = {key: value for key, value in changes.items() if row[key] != value}
     if not different:
         return
+    values = {**different, "updated_at": now()}
     statement = (
-        table.update()
-        .where(table.c.id == row["id"], table.c.version == row["version"])
-        .values(**different, version=row["version"] + 1, updated_at=now())
+        f"UPDATE {table} SET {', '.join(equations(values))}, version = version + 1 "
+        "WHERE id = :id AND version = :version RETURNING id"
     )
-    count = None
-    with suppress(IntegrityError):
-        count = connection.execute(statement).rowcount
-    if count is None:
+    changed = None
+    with suppress(Refused):
+        changed = transaction.execute(statement, **values, id=row["id"], version=row["version"])
+    if changed is None:
         raise _name_taken(table, str(different.get("name", row["name"])))
-    if count == 0:
+    if not changed:
         raise _moved(table, row)
 
 
-def delete(connection: Connection, table: Table, row: Row) -> None:
+def delete(transaction: Transaction, table: Table, row: Row) -> None:
     """Remove the row as it was read. Raises StaleVersion, or InUse where something refers to it."""
-    statement = table.delete().where(table.c.id == row["id"], table.c.version == row["version"])
-    count = None
-    with suppress(IntegrityError):
-        count = connection.execute(statement).rowcount
-    if count is None:
+    statement = f"DELETE FROM {table} WHERE id = :id AND version = :version RETURNING id"
+    gone = None
+    with suppress(Refused):
+        gone = transaction.execute(statement, id=row["id"], version=row["version"])
+    if gone is None:
         raise InUse(f"{noun(table)} {row['name']!r} is in use")
-    if count == 0:
+    if not gone:
         raise _moved(table, row)
 
 
-def refuse_in_use(connection: Connection, table: Table, row: Row, users: Table, key: str) -> None:
-    """Raises InUse, which names the rows of `users` that refer to the row."""
-    statement = select(users.c.name).where(users.c[key] == row["id"])
-    names = sorted(connection.execute(statement).scalars())
+def refuse_in_use(transaction: Transaction, table: Table, row: Row, users: Table, key: Reference) -> None:
+    """Raises InUse, which names the rows of `users` that refer to the row by `key`."""
+    names = sorted(user["name"] for user in every(transaction, users, **{key: row["id"]}))
     if names:
         raise InUse(
             f"{noun(table)} {row['name']!r} is in use by {noun(users)} " + ", ".join(names),

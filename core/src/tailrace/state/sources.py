@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
-
 from tailrace.errors import NotFound
-from tailrace.state.database import Database
+from tailrace.state.database import Database, Transaction
 from tailrace.state.ids import now
-from tailrace.state.tables import activations, sources
 
 
 def source_number(database: Database, activation_id: str, identity: str, path: str) -> int:
@@ -16,34 +13,45 @@ def source_number(database: Database, activation_id: str, identity: str, path: s
     `identity` says which source it is, `path` is for people. The same identity gets the same number
     for ever; the first path is kept. Raises NotFound where the activation was removed.
     """
-    known = select(sources.c.number).where(
-        sources.c.activation_id == activation_id, sources.c.identity == identity
-    )
-    with database.read() as connection:
-        number = connection.execute(known).scalar_one_or_none()
+    with database.read() as transaction:
+        number = _known(transaction, activation_id, identity)
     if number is not None:
-        return int(number)
-    with database.write() as connection:
+        return number
+    with database.write() as transaction:
         # Raising the counter locks the activation's row, so the second look below is final.
-        raised = connection.execute(
-            activations.update()
-            .where(activations.c.id == activation_id)
-            .values(source_count=activations.c.source_count + 1)
-            .returning(activations.c.source_count)
-        ).scalar_one_or_none()
-        if raised is None:
-            raise NotFound("the activation was removed meanwhile")
-        number = connection.execute(known).scalar_one_or_none()
+        raised = _move_counter(transaction, activation_id, 1)
+        number = _known(transaction, activation_id, identity)
         if number is not None:  # somebody else was first
-            connection.execute(
-                activations.update()
-                .where(activations.c.id == activation_id)
-                .values(source_count=activations.c.source_count - 1)
-            )
-            return int(number)
-        connection.execute(
-            sources.insert().values(
-                activation_id=activation_id, number=raised, identity=identity, path=path, created_at=now()
-            )
+            _move_counter(transaction, activation_id, -1)
+            return number
+        transaction.execute(
+            "INSERT INTO sources (activation_id, number, identity, path, created_at) "
+            "VALUES (:activation_id, :number, :identity, :path, :created_at)",
+            activation_id=activation_id,
+            number=raised,
+            identity=identity,
+            path=path,
+            created_at=now(),
         )
-    return int(raised)
+    return raised
+
+
+def _known(transaction: Transaction, activation_id: str, identity: str) -> int | None:
+    found = transaction.execute(
+        "SELECT number FROM sources WHERE activation_id = :activation_id AND identity = :identity",
+        activation_id=activation_id,
+        identity=identity,
+    )
+    return found[0]["number"] if found else None
+
+
+def _move_counter(transaction: Transaction, activation_id: str, by: int) -> int:
+    moved = transaction.execute(
+        "UPDATE activations SET source_count = source_count + :by WHERE id = :id RETURNING source_count",
+        by=by,
+        id=activation_id,
+    )
+    if not moved:
+        raise NotFound("the activation was removed meanwhile")
+    number: int = moved[0]["source_count"]
+    return number

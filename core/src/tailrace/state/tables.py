@@ -1,12 +1,11 @@
-"""The schema. SQLAlchemy Core only: the ORM is never imported.
+"""The schema, for making a database. SQLAlchemy Core only: the ORM is never imported. Rows are read
+and written without it (`tailrace.state.database`).
 
-A change here needs a migration in `migrations/versions` and its revision in REVISIONS; a test
-compares a database made from these tables with one that was migrated from the first revision.
+A change here needs a migration in `migrations/versions`, its revision in `revision.REVISIONS` and, for
+JSON, a boolean or a time, the column in `columns.KINDS`. Tests compare all of these.
 """
 
 from __future__ import annotations
-
-from datetime import UTC, datetime
 
 from sqlalchemy import (
     JSON,
@@ -23,31 +22,9 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.engine import Dialect
-from sqlalchemy.types import TypeDecorator
 
-REVISIONS = ("0001", "0002")
-"""Every revision of the schema, oldest first."""
-REVISION = REVISIONS[-1]
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """An aware time in UTC; SQLite, which knows no time zone, keeps it as naive UTC."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        value = value.astimezone(UTC)
-        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
+TIME = DateTime(timezone=True)
+"""In UTC; SQLite, which knows no time zone, holds it without one."""
 
 metadata = MetaData(
     naming_convention={
@@ -75,8 +52,8 @@ accounts = Table(
     Column("destination", String(128), nullable=False),
     Column("description", Text, nullable=False),
     Column("settings", JSON, nullable=False),
-    Column("created_at", UtcDateTime, nullable=False),
-    Column("updated_at", UtcDateTime, nullable=False),
+    Column("created_at", TIME, nullable=False),
+    Column("updated_at", TIME, nullable=False),
 )
 
 connections = Table(
@@ -88,8 +65,8 @@ connections = Table(
     Column("account_id", String(36), ForeignKey("accounts.id"), nullable=False, index=True),
     Column("description", Text, nullable=False),
     Column("settings", JSON, nullable=False),
-    Column("created_at", UtcDateTime, nullable=False),
-    Column("updated_at", UtcDateTime, nullable=False),
+    Column("created_at", TIME, nullable=False),
+    Column("updated_at", TIME, nullable=False),
 )
 
 activations = Table(
@@ -104,14 +81,14 @@ activations = Table(
     Column("segments", JSON, nullable=False),
     Column("attributes", JSON, nullable=False),
     Column("memberships", String(16), nullable=False),
-    Column("identities", JSON(none_as_null=True), nullable=True),
+    Column("identities", JSON, nullable=True),
     Column("include_segment_names", Boolean, nullable=False),
     Column("include_segment_timestamps", Boolean, nullable=False),
     Column("keep_extra_fields", Boolean, nullable=False),
     Column("format", String(64), nullable=False),
     Column("format_version", String(32), nullable=False),
-    Column("created_at", UtcDateTime, nullable=False),
-    Column("updated_at", UtcDateTime, nullable=False),
+    Column("created_at", TIME, nullable=False),
+    Column("updated_at", TIME, nullable=False),
     # The counter of `sources.number`; raising it locks the row, so no number is given twice.
     Column("source_count", Integer, nullable=False, server_default=text("0")),
 )
@@ -127,8 +104,8 @@ runs = Table(
     Column("status", String(16), nullable=False),
     Column("exit_code", Integer, nullable=True),
     Column("error", Text, nullable=True),
-    Column("started_at", UtcDateTime, nullable=False),
-    Column("ended_at", UtcDateTime, nullable=True),
+    Column("started_at", TIME, nullable=False),
+    Column("ended_at", TIME, nullable=True),
     Column("ledger", JSON, nullable=False),
     Column("sources", JSON, nullable=False),
     sqlite_autoincrement=True,
@@ -141,6 +118,6 @@ sources = Table(
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("identity", Text, nullable=False),
     Column("path", Text, nullable=False),
-    Column("created_at", UtcDateTime, nullable=False),
+    Column("created_at", TIME, nullable=False),
     UniqueConstraint("activation_id", "identity"),
 )

@@ -12,9 +12,9 @@ from alembic.config import Config
 from sqlalchemy import Connection
 
 from tailrace.errors import StateError
-from tailrace.state import tables
 from tailrace.state.database import Database
 from tailrace.state.folders import private_file
+from tailrace.state.revision import REVISION
 
 
 def upgrade(database: Database, stored: str) -> Path | None:
@@ -25,17 +25,11 @@ def upgrade(database: Database, stored: str) -> Path | None:
     """
     copy = _copy(database.file, stored) if database.file is not None else None
     try:
-        with database.engine.connect() as connection:
-            _foreign_keys(database, connection, "OFF")  # rebuilding a table drops it for a moment
-            try:
-                connection = connection.execution_options(tailrace_writes=True)
-                with connection.begin():
-                    run(connection, tables.REVISION)
-            finally:
-                _foreign_keys(database, connection, "ON")
+        with database.alter() as connection:
+            run(connection, REVISION)
     except Exception as error:
         raise StateError(
-            f"the database could not be migrated from revision {stored} to {tables.REVISION} "
+            f"the database could not be migrated from revision {stored} to {REVISION} "
             f"({type(error).__name__}); it is unchanged",
             hint=f"a copy was kept at {copy}" if copy else "look into the log of the database server",
         ) from error
@@ -62,10 +56,3 @@ def _copy(file: Path, stored: str) -> Path:
     with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(target)) as copy:
         source.backup(copy)
     return target
-
-
-def _foreign_keys(database: Database, connection: Connection, state: str) -> None:
-    """SQLite takes this outside a transaction only."""
-    driver = connection.connection.driver_connection
-    if database.file is not None and driver is not None:
-        driver.execute(f"PRAGMA foreign_keys = {state}")
