@@ -174,6 +174,13 @@ def test_json_goes_to_standard_output_whole_whatever_the_locale(account: None, i
     assert text.code == 0
 
 
+def test_json_holds_nothing_that_a_terminal_obeys(account: None, installed: Run) -> None:
+    assert installed("account", "update", "prod", "--description", "a\x7fb\x9bc\x1b[2Jd", "--json").code == 0
+    ended = installed("account", "list", "--json")
+    assert not set("\x7f\x9b\x1b") & set(ended.out)
+    assert json.loads(ended.out)["accounts"][0]["description"] == "a\x7fb\x9bc\x1b[2Jd"
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 @pytest.mark.parametrize(
     ("arguments", "streams", "code"),
@@ -188,6 +195,8 @@ def test_json_goes_to_standard_output_whole_whatever_the_locale(account: None, i
         (("export", "hot", "good.jsonl"), ">/dev/full", 0),
         (("export", "hot", "good.jsonl"), ">&-", 0),
         (("account", "list"), ">/dev/full", 1),
+        (("--help",), ">/dev/full", 1),
+        (("--version",), ">/dev/full", 1),
     ],
 )
 def test_lost_output_does_not_change_what_an_export_says(

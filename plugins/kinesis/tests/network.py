@@ -97,7 +97,8 @@ class Proxy:
         self.first_lines.append(line)
         if self.denies:
             connection.sendall(
-                b"HTTP/1.1 407 Proxy Authentication Required\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+                b"HTTP/1.1 407 Proxy Authentication Required\r\n"
+                b"Connection: close\r\nContent-Length: 0\r\n\r\n"
             )
             return
         method, where, _ = line.split(b" ")

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 RED, YELLOW, BOLD = "31;1", "33;1", "1"
 
+_CONTROLS = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
+"""JSON leaves these as they are; a terminal takes some of them as commands."""
+
 
 @dataclass(slots=True)
 class Console:
@@ -61,7 +64,7 @@ class Console:
         """One JSON object, in UTF-8 whatever the locale; with the error it ended with, if any."""
         if error is not None:
             value = {**value, "error": error_shape(error)}
-        text = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+        text = json.dumps(value, ensure_ascii=False, indent=2).translate(_CONTROLS) + "\n"
         self.print_bytes(text.encode("utf-8", "backslashreplace"))
 
     def note(self, text: str) -> None:
@@ -82,6 +85,10 @@ class Console:
             stream.flush()
         except OSError as error:
             self._lost(stream, error)
+
+    def lost_output(self, error: OSError) -> None:
+        """Standard output took no more."""
+        self._lost(sys.stdout, error)
 
     def _lost(self, stream: TextIO, error: OSError) -> None:
         self._close(stream)

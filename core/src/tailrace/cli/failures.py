@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -14,6 +15,10 @@ from tailrace.cli.console import Console
 from tailrace.errors import Interrupted, TailraceError, UsageError
 
 PROGRAM = "tailrace"
+
+_OF_OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EPIPE, errno.EIO)
+"""What standard output fails with. A file that cannot be written fails by its name, or in words of
+its own."""
 
 
 class Unexpected(TailraceError):
@@ -62,6 +67,11 @@ def _invoke(arguments: Sequence[str], console: Console) -> int:
         return _report_usage(console, error, arguments)
     except (typer.Abort, KeyboardInterrupt):
         return report(console, Interrupted("interrupted"))
+    except OSError as error:
+        if error.errno not in _OF_OUTPUT or error.filename is not None:
+            return _report_unexpected(console, error)
+        console.lost_output(error)  # help and the like, which do not go through the console
+        return 0 if isinstance(error, BrokenPipeError) else 1
     except Exception as error:
         return _report_unexpected(console, error)
 

@@ -287,7 +287,7 @@ class Delivery:
 
     def _write(self, parcel: Parcel | None, riders: list[Waiting]) -> None:
         if parcel is not None:
-            batch = Batch(parcel.keys, parcel.data)
+            batch = parcel.batch()
         else:
             batch = Batch([r.key for r in riders], [r.data for r in riders])
         failures = call_write(self._exporter, self._name, batch)
@@ -319,8 +319,8 @@ class Delivery:
     ) -> None:
         if parcel is not None:
             delivered = len(parcel) - len(failures)
-            unsettled = (held(parcel.data[i], parcel.lines[i]) for i in failures)
-            self._held -= parcel.held - sum(unsettled)
+            unsettled = (parcel.records[i] for i in failures)
+            self._held -= parcel.held - sum(held(data, line) for _, data, line, _, _ in unsettled)
             parcel.group.unsettled -= delivered
             parcel.group.track.advance()
         else:
@@ -371,11 +371,4 @@ class Delivery:
 
 
 def _waiting(parcel: Parcel, index: int) -> Waiting:
-    return Waiting(
-        key=parcel.keys[index],
-        data=parcel.data[index],
-        line=parcel.lines[index],
-        offset=parcel.offsets[index],
-        number=parcel.numbers[index],
-        group=parcel.group,
-    )
+    return Waiting(*parcel.records[index], group=parcel.group)

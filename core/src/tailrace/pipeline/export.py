@@ -168,25 +168,25 @@ class Running:
         parcel = self._parcel
         if parcel is None:
             parcel = self._open_parcel(track, block.offset, block.number)
-        end, number = block.offset, block.number
-        since, filtered, blank = number, 0, 0  # what is not counted yet
+        end, number = block.offset, block.number - 1
+        since, filtered, blank = block.number, 0, 0  # what is not counted yet
         try:
-            for line in block.lines:
-                offset, end = end, end + len(line)
-                number += 1
+            for number, line in enumerate(block.lines, block.number):
+                offset = end
+                end += len(line)
                 try:
                     record = project(line)
                 except InvalidUpdate as invalid:
                     if not line.strip():
                         blank += 1
                         continue
-                    letters.add(invalid.reason, invalid.message, track, line, offset, number - 1)
+                    letters.add(invalid.reason, invalid.message, track, line, offset, number)
                     if letters.enough:
-                        self._count(number - since - blank, filtered)
-                        since, filtered, blank = number, 0, 0
-                        if not self._dispatch(parcel, end, number):
+                        self._count(number + 1 - since - blank, filtered)
+                        since, filtered, blank = number + 1, 0, 0
+                        if not self._dispatch(parcel, end, number + 1):
                             return False
-                        parcel = self._open_parcel(track, end, number)
+                        parcel = self._open_parcel(track, end, number + 1)
                     continue
                 if record is None:
                     filtered += 1
@@ -195,24 +195,26 @@ class Running:
                 size = len(data) + len(key) + overhead if key.isascii() else record_size(key, data, overhead)
                 if size > most:
                     message = f"the record is {size:,} bytes; the limit is {most:,}"
-                    letters.add("too-large", message, track, line, offset, number - 1)
+                    letters.add("too-large", message, track, line, offset, number)
                     continue
                 if (
-                    len(parcel.data) >= limits.records
+                    len(parcel.records) >= limits.records
                     or parcel.size + size > limits.bytes
                     or parcel.held > self._parcel_held
                 ):
-                    end, number = offset, number - 1  # before this line, in case that it ends here
-                    self._count(number - since - blank, filtered)
-                    since, filtered, blank = number, 0, 0
-                    if not self._dispatch(parcel, end, number):
+                    here, end, number = number, offset, number - 1  # before this line, in case it ends here
+                    self._count(here - since - blank, filtered)
+                    since, filtered, blank = here, 0, 0
+                    if not self._dispatch(parcel, end, here):
                         return False
-                    parcel = self._open_parcel(track, end, number)
-                    end, number = offset + len(line), number + 1
-                parcel.add(key, data, line, offset, number - 1, size)
+                    parcel = self._open_parcel(track, end, here)
+                    end, number = offset + len(line), here
+                parcel.records.append((key, data, line, offset, number))
+                parcel.size += size
+                parcel.held += len(data) + len(line)
         finally:
-            self._count(number - since - blank, filtered)
-            self._end = (end, number)
+            self._count(number + 1 - since - blank, filtered)
+            self._end = (end, number + 1)
         return True
 
     def _count(self, received: int, filtered: int) -> None:

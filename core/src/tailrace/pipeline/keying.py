@@ -11,7 +11,7 @@ import msgspec
 from tailrace.destination import KeyPlan
 from tailrace.keys import KeyRule, fits, hash_key
 from tailrace.pipeline.identities import Found, text
-from tailrace.pipeline.raw import ABSENT, struct, text_of
+from tailrace.pipeline.raw import ABSENT, decode_text, struct, text_of
 
 Read = Callable[[Any, "Found | None", bytes], "str | None"]
 """From (the decoded update, its identities, the line) to the key; None where it is missing."""
@@ -39,7 +39,7 @@ def read_key(plan: KeyPlan, limit: int | None, of_update: Callable[[Any], msgspe
     if rule.kind == "identity":
         read = _identity(rule.namespaces, finish)
     elif of_update is not None:
-        read = _in_update(of_update, finish)
+        read = _in_update(of_update, finish, short)
     else:
         read = _elsewhere(rule.path, finish)
     if plan.missing == "dead-letter":
@@ -83,9 +83,15 @@ def _identity(preferred: tuple[str, ...], finish: Callable[[str | None], str | N
     return read
 
 
-def _in_update(value_of: Callable[[Any], msgspec.Raw], finish: Callable[[str | None], str | None]) -> Read:
+def _in_update(
+    value_of: Callable[[Any], msgspec.Raw], finish: Callable[[str | None], str | None], short: int
+) -> Read:
     def read(update: Any, found: Found | None, line: bytes) -> str | None:
-        return finish(text_of(value_of(update)))
+        try:
+            key = decode_text(value_of(update))
+        except msgspec.DecodeError:
+            return None
+        return key if 0 < len(key) <= short else finish(key)
 
     return read
 

@@ -4,36 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from tailrace.destination import Batch
 from tailrace.pipeline.settle import Group
+
+Packed = tuple[str, bytes, bytes, int, int]
+"""A record on its way: key, data, the update as it was read, its offset and line number."""
 
 
 @dataclass(slots=True)
 class Parcel:
-    """The records of one write, in parallel lists: key, data, and where each came from (the update
-    as it was read, its offset and line number). All of them belong to `group`."""
+    """The records of one write. All of them belong to `group`."""
 
     group: Group
-    keys: list[str] = field(default_factory=list)
-    data: list[bytes] = field(default_factory=list)
-    lines: list[bytes] = field(default_factory=list)
-    offsets: list[int] = field(default_factory=list)
-    numbers: list[int] = field(default_factory=list)
+    records: list[Packed] = field(default_factory=list)
     size: int = 0
     """Bytes as the destination counts them."""
     held: int = 0
     """Bytes of memory held, the updates included."""
 
     def __len__(self) -> int:
-        return len(self.data)
+        return len(self.records)
 
-    def add(self, key: str, data: bytes, line: bytes, offset: int, number: int, size: int) -> None:
-        self.keys.append(key)
-        self.data.append(data)
-        self.lines.append(line)
-        self.offsets.append(offset)
-        self.numbers.append(number)
-        self.size += size
-        self.held += len(data) + len(line)
+    def batch(self) -> Batch:
+        """What is written of it."""
+        keys, data, *_ = zip(*self.records, strict=True)
+        return Batch(keys, data)
 
 
 def held(data: bytes, line: bytes) -> int:

@@ -15,7 +15,7 @@ NULL = msgspec.Raw(b"null")
 Field = tuple[str, str, Any, Any]
 """A Struct field: Python attribute, JSON name, type, default."""
 
-_decode_text = msgspec.json.Decoder(str).decode
+decode_text = msgspec.json.Decoder(str).decode
 
 
 def struct(name: str, fields: Iterable[Field]) -> Any:
@@ -33,6 +33,6 @@ def struct(name: str, fields: Iterable[Field]) -> Any:
 def text_of(raw: msgspec.Raw) -> str | None:
     """The string that a raw value is, or None if it is none. The value is known to be JSON."""
     try:
-        return _decode_text(raw)
+        return decode_text(raw)
     except msgspec.DecodeError:
         return None
