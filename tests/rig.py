@@ -17,9 +17,11 @@ from tailrace.destination import Batch, BatchResult, Exporter, Failure, FailureK
 from tailrace.errors import NotConnected, TailraceError, Transient
 from tailrace.ledger import Ledger
 from tailrace.objects import Activation, Segment
+from tailrace.pipeline.commit import Commit
 from tailrace.pipeline.compile import compile_export
 from tailrace.pipeline.export import Job, Progress, Running
 from tailrace.pipeline.sources import open_sources
+from tailrace.store.journal import Checkpoint
 from tests.endtoend import SEGMENT
 
 LIMITS = Limits(records=10, bytes=100_000, record_bytes=50_000, key_bytes=256)
@@ -127,6 +129,8 @@ def export(
     max_line: int = 2**20,
     budget: int = 2**24,
     on_line: Callable[[bytes], None] = lambda line: None,
+    commit: Commit | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Outcome:
     """Run an export to its end, whatever the end is. `on_line` runs before a line is looked at."""
     given = activation()
@@ -153,6 +157,8 @@ def export(
             stop=stop or threading.Event(),
             on_progress=on_progress,
             budget=budget,
+            commit=commit,
+            checkpoint_of=lambda number: checkpoint,
         )
         ledger, error = ending(lambda: Running(job).execute())
         return Outcome(ledger, error, DeadLetters(Path(folder)).list())

@@ -300,13 +300,14 @@ def test_event_ids_repeat(site: Site) -> None:
     runs = []
     with site.client() as t:
         for _ in range(2):
-            assert t.export("hot", path, max_line_bytes=4000).dead_lettered == len(BAD) + 1
+            ledger = t.export("hot", path, max_line_bytes=4000, from_start=True)
+            assert ledger.dead_lettered == len(BAD) + 1
         runs = [
             [t.dead_letters.get(letter.id) for letter in t.dead_letters.list(run=number)] for number in (1, 2)
         ]
         hot = t.activations.get("hot").id
         number = t.runs.get(2).ledger.sources[0].number
-    assert site.export(path, "--max-line-bytes", "4000").code == 5
+    assert site.export(path, "--max-line-bytes", "4000", "--from-start").code == 5
     runs.append([letter for letter in site.letters() if letter.run == 3])
     ids = [[letter.event_id for letter in sorted(run, key=lambda each: each.line)] for run in runs]
     assert ids[0] == ids[1] == ids[2]
@@ -333,7 +334,8 @@ def peak(site: Site, name: str, count: int, line: Callable[[int], bytes], *optio
     with open(path, "wb") as file:
         for number in range(count):
             file.write(line(number) + b"\n")
-    ended, most = site.measured("export", "hot", path, "--json", "--quiet", *options)
+    # The next file may come to the inode of the last, and begins like it.
+    ended, most = site.measured("export", "hot", path, "--json", "--quiet", "--from-start", *options)
     assert ended.code in (0, 5)
     assert ended.ledger["received"] == count
     assert ended.ledger["sources"][0]["line"] == count + 1
@@ -395,7 +397,7 @@ def test_no_secret_and_no_personal_data(site: Site) -> None:
     debug = {"TAILRACE_LOG": "debug"}
     commands: list[tuple[str | Path, ...]] = [
         ("export", "hot", path),
-        ("export", "hot", path, "--json", "-v"),
+        ("export", "hot", path, "--json", "-v", "--from-start"),
         ("runs", "show", "1", "--json"),
         ("dead-letters", "list"),
         ("dead-letters", "list", "--json"),
@@ -409,7 +411,7 @@ def test_no_secret_and_no_personal_data(site: Site) -> None:
     with site.client() as t:
         t.accounts.update("prod", settings={"endpoint_url": "http://127.0.0.1:9"})
         with pytest.raises(Unavailable) as caught:
-            t.export("hot", path, give_up_after=0.1)
+            t.export("hot", path, give_up_after=0.1, from_start=True)
         _innocent("".join(traceback.format_exception(caught.value)).encode(), "traceback")
         _innocent(repr((t.runs.list(), t.accounts.list(), t.activations.list())).encode(), "records")
         _innocent(repr(t.dead_letters.list(run=1)[0].message).encode(), "message")

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         SupportsPolicy,
     )
     from tailrace.errors import (
+        ActivationBusy,
         ActivationDisabled,
         AuthenticationFailed,
         ConfigurationError,
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
         SourceNotFound,
         SourceUnreadable,
         StaleVersion,
+        StateDamaged,
         StateError,
         TailraceError,
         Transient,
@@ -77,11 +79,11 @@ _HOME = {
         "Plan", "SupportsDemo", "SupportsPolicy",
     ),
     "errors": (
-        "ActivationDisabled", "AuthenticationFailed", "ConfigurationError", "Interrupted", "InUse",
-        "InvalidSettings", "KeyLost", "Misconfigured", "NameTaken", "NotConnected", "NotFound",
-        "PluginError", "SecretUnavailable", "SourceNotFound", "SourceUnreadable", "StaleVersion",
-        "StateError", "TailraceError", "Transient", "Unavailable", "UnknownDestination",
-        "UsageError",
+        "ActivationBusy", "ActivationDisabled", "AuthenticationFailed", "ConfigurationError",
+        "Interrupted", "InUse", "InvalidSettings", "KeyLost", "Misconfigured", "NameTaken",
+        "NotConnected", "NotFound", "PluginError", "SecretUnavailable", "SourceNotFound",
+        "SourceUnreadable", "StaleVersion", "StateDamaged", "StateError", "TailraceError",
+        "Transient", "Unavailable", "UnknownDestination", "UsageError",
     ),
     "hooks": ("hookimpl",),
     "keys": ("KeyRule",),
@@ -98,14 +100,14 @@ _HOME = {
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
-    "API_VERSION", "Account", "Activation", "ActivationDisabled", "ActivationInfo", "AuthReport",
-    "AuthenticationFailed", "Batch", "BatchResult", "Check", "Clock", "ConfigurationError",
-    "Connection", "DeadLetter", "DemoPlace", "DestinationSpec", "Exporter", "Failure",
+    "API_VERSION", "Account", "Activation", "ActivationBusy", "ActivationDisabled",
+    "ActivationInfo", "AuthReport", "AuthenticationFailed", "Batch", "BatchResult", "Check", "Clock",
+    "ConfigurationError", "Connection", "DeadLetter", "DemoPlace", "DestinationSpec", "Exporter", "Failure",
     "FormatContract", "HookContext", "InUse", "Interrupted", "InvalidSettings", "KeyLost",
     "KeyPlan", "KeyRule", "KeyRuleText", "Ledger", "Limits", "Misconfigured", "NameTaken",
     "NotConnected", "NotFound", "Plan", "PluginError", "PluginRecord", "Preview", "Progress",
     "Run", "Secret", "SecretUnavailable", "Segment", "Settings", "SourceNotFound",
-    "SourcePosition", "SourceUnreadable", "StaleVersion", "StateError", "SupportsDemo",
+    "SourcePosition", "SourceUnreadable", "StaleVersion", "StateDamaged", "StateError", "SupportsDemo",
     "SupportsPolicy", "Tailrace", "TailraceError", "Transient", "Unavailable",
     "UnknownDestination", "UsageError", "hookimpl", "open",
 ]  # fmt: skip

@@ -118,6 +118,7 @@ class Tailrace:
         in_flight: int | None = None,
         give_up_after: float = 60.0,
         max_line_bytes: int = 16 * 2**20,
+        from_start: bool = False,
     ) -> Ledger:
         """Send the updates of the sources to the activation's destination.
 
@@ -127,6 +128,9 @@ class Tailrace:
         raised. `in_flight` is the number of writes at the same time (the destination's own number
         unless given); `give_up_after` the seconds without one accepted record after which the run
         ends; a line over `max_line_bytes` becomes a dead letter.
+
+        A file goes on where an earlier run of the activation left it settled, whatever ended that
+        run; with `from_start` it is read from its beginning again.
 
         Returns the ledger of a run that finished; its `exit_code` is 5 where there are dead letters.
         Otherwise raises the error the run ended with, whose `ledger` says what was delivered:
@@ -141,6 +145,7 @@ class Tailrace:
             in_flight=in_flight,
             give_up_after=give_up_after,
             max_line_bytes=max_line_bytes,
+            from_start=from_start,
         )
         return export(self, activation, sources, options)
 
@@ -159,12 +164,6 @@ class Tailrace:
         from tailrace.exporting import preview
 
         return preview(self, activation, sources, limit, max_line_bytes, on_skipped)
-
-    def _source_number(self, activation_id: str, identity: str, path: str) -> int:
-        """The stored number of a source; see `tailrace.state.sources`."""
-        from tailrace.state.sources import source_number
-
-        return source_number(self._foundation.database, activation_id, identity, path)
 
     @property
     def _registry(self) -> Registry:

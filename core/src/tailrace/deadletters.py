@@ -28,6 +28,7 @@ class Letter:
     reason: str
     message: str
     source: str
+    source_number: int
     offset: int
     line: int
     original: bytes
@@ -54,6 +55,8 @@ class DeadLetter:
     event_id: str | None
     time: datetime
     original: bytes
+    source_number: int = 0
+    """The number of the source within the activation."""
 
 
 class DeadLetterFile:
@@ -107,6 +110,7 @@ class DeadLetterFile:
             "reason": letter.reason,
             "message": letter.message,
             "source": letter.source,
+            "source_number": letter.source_number,
             "position": {"offset": letter.offset, "line": letter.line},
             "activation": self._activation,
             "run": self._run,
@@ -156,6 +160,12 @@ class DeadLetters:
                     return letter
         raise NotFound(f"there is no dead letter {id!r}", hint="see: tailrace dead-letters list")
 
+    def positions(self, run: int) -> set[tuple[int, int]]:
+        """Source number and offset of the letters of one run, and none where it left none."""
+        if run not in self._runs():
+            return set()
+        return {(letter.source_number, letter.offset) for letter in self._read(run)}
+
     @property
     def last_run(self) -> int:
         """The highest run that has letters; 0 where there are none."""
@@ -196,6 +206,7 @@ def _dead_letter(id: str, run: int, entry: dict[str, Any]) -> DeadLetter:
         message=entry["message"],
         code=entry.get("code"),
         source=entry["source"],
+        source_number=entry.get("source_number", 0),
         offset=entry["position"]["offset"],
         line=entry["position"]["line"],
         size=entry["size"],

@@ -13,7 +13,9 @@
     │   ├── ActivationDisabled     3
     │   ├── KeyLost                3   stored secrets cannot be decrypted
     │   ├── SecretUnavailable      3   a reference (env:, file:, keyring:) leads nowhere
+    │   ├── ActivationBusy         3   another process exports the activation
     │   ├── StateError             3   the database is newer, locked or damaged
+    │   │   └── StateDamaged       3   a store does not fit its checksums
     │   └── Misconfigured          3   raised by a plugin: stream missing, wrong region, …
     ├── AuthenticationFailed       4   raised by a plugin
     ├── Unavailable                6   the destination could not be reached, after retries
@@ -107,8 +109,16 @@ class SecretUnavailable(ConfigurationError):
     code = "secret-unavailable"
 
 
+class ActivationBusy(ConfigurationError):
+    code = "activation-busy"
+
+
 class StateError(ConfigurationError):
     code = "state"
+
+
+class StateDamaged(StateError):
+    code = "state-damaged"
 
 
 class Misconfigured(ConfigurationError):

@@ -6,24 +6,27 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import uuid
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tailrace.deadletters import DeadLetterFile
 from tailrace.errors import ConfigurationError, Interrupted, TailraceError, UsageError
 from tailrace.ledger import Ledger
 from tailrace.objects import MOST_IN_FLIGHT
+from tailrace.opening import Openings, open_journal
 from tailrace.pipeline.compile import Compiled, InvalidUpdate, compile_export
 from tailrace.pipeline.export import Job, Progress, Running
 from tailrace.pipeline.sources import LongLine, Source, open_sources
+from tailrace.runs import ledger_of
 
 if TYPE_CHECKING:
     from tailrace.client import Tailrace
+    from tailrace.destination import Exporter
     from tailrace.planning import Prepared
     from tailrace.runs import Runs
+    from tailrace.store.journal import Journal
 
 log = logging.getLogger("tailrace.export")
 
@@ -52,6 +55,7 @@ class Options:
     in_flight: int | None
     give_up_after: float
     max_line_bytes: int
+    from_start: bool = False
 
 
 def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
@@ -65,32 +69,46 @@ def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
     write_timeout = min(_write_timeout(), max(options.give_up_after, SHORTEST_WRITE))
     prepared = t.activations.prepare(name, for_export=True, stop=options.stop, write_timeout=write_timeout)
     compiled = _compile(prepared)
-    runs = t.runs
-    run = runs.start(prepared.activation, after=t.dead_letters.last_run)
-    log.info("run %d begins: activation %s, version %d", run, name, prepared.activation.version)
-    letters = DeadLetterFile(t.home / "dead-letters", run, name)
-    running: Running | None = None
-    try:
-        exporter = prepared.hooks.export(prepared.plan, prepared.context)
-        running = Running(
-            Job(
+    with closing(open_journal(t.home, prepared.activation.id, name)) as journal:
+        known = _settle_cut_off(t, prepared.activation.id, journal)
+        run = t.runs.start(prepared.activation, after=t.dead_letters.last_run)
+        journal.begin(run)
+        log.info("run %d begins: activation %s, version %d", run, name, prepared.activation.version)
+        openings = Openings(
+            t._foundation.database, prepared.activation.id, journal, from_start=options.from_start
+        )
+
+        def job(exporter: Exporter) -> Job:
+            return Job(
                 run=run,
                 activation_id=prepared.activation.id,
                 compiled=compiled,
                 plan=prepared.plan,
                 exporter=exporter,
                 sources=sources,
-                number_of=_numbering(t, prepared.activation.id),
-                letters=letters,
+                number_of=openings.number,
+                checkpoint_of=openings.checkpoint,
+                commit=lambda ledger, checkpoints: journal.commit(run, ledger.as_dict(), checkpoints),
+                letters=DeadLetterFile(t.home / "dead-letters", run, name),
+                known_letters=known,
+                notes=openings.notes,
                 in_flight=options.in_flight or prepared.plan.in_flight,
                 give_up_after=options.give_up_after,
                 write_timeout=write_timeout,
                 clock=prepared.context.clock,
                 stop=options.stop,
                 on_progress=options.on_progress,
-                save=_saver(runs, run),
+                save=_saver(t.runs, run),
             )
-        )
+
+        return _recorded(t.runs, run, prepared, job)
+
+
+def _recorded(runs: Runs, run: int, prepared: Prepared, job: Callable[[Exporter], Job]) -> Ledger:
+    """Execute, and record how it ended."""
+    running: Running | None = None
+    try:
+        running = Running(job(prepared.hooks.export(prepared.plan, prepared.context)))
         ledger = running.execute()
     except BaseException as error:
         known = error if isinstance(error, TailraceError) else None
@@ -112,6 +130,21 @@ def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
         lost.ledger = ledger
         raise
     return ledger
+
+
+def _settle_cut_off(t: Tailrace, activation_id: str, journal: Journal) -> frozenset[tuple[int, int]]:
+    """Record the end of runs whose process died, with what they had committed. Returns the places of
+    the dead letters they left, some of which they may not have counted."""
+    places: set[tuple[int, int]] = set()
+    for run in t.runs.cut_off(activation_id):
+        counts = journal.counts(run)
+        if counts is None:
+            continue  # it began in another home
+        ledger = ledger_of(counts)
+        _finish(t.runs, run, "interrupted", 130, "the process ended before the run did", ledger)
+        places |= t.dead_letters.positions(run)
+        log.warning("run %d was cut off; what it had not settled is sent again", run)
+    return frozenset(places)
 
 
 def _finish(runs: Runs, run: int, status: str, exit_code: int, error: str | None, ledger: Ledger) -> None:
@@ -187,17 +220,6 @@ def _compile(prepared: Prepared) -> Compiled:
         return compile_export(prepared.activation, plan.key, plan.limits.key_bytes)
     except ValueError as error:
         raise ConfigurationError(f"activation {prepared.activation.name!r}: {error}") from None
-
-
-def _numbering(t: Tailrace, activation_id: str) -> Callable[[Source], int]:
-    """A source that cannot be recognised again is a new one each time."""
-
-    def number(source: Source) -> int:
-        identity = source.identity or f"once:{uuid.uuid4()}"
-        path = source.name if source.identity is None else str(Path(source.name).absolute())
-        return t._source_number(activation_id, identity, path)
-
-    return number
 
 
 def _write_timeout() -> float:

@@ -43,6 +43,17 @@ class Runs:
             raise NotFound(f"there is no run {id}", hint="tailrace runs list shows them")
         return _run(found[0])
 
+    def cut_off(self, activation_id: str) -> tuple[int, ...]:
+        """Runs of the activation that began and never ended. Whoever holds the activation knows
+        that their processes are gone."""
+        with self._database.read() as transaction:
+            found = transaction.execute(
+                "SELECT id FROM runs WHERE activation_id = :activation_id AND status = :status ORDER BY id",
+                activation_id=activation_id,
+                status="running",
+            )
+        return tuple(row["id"] for row in found)
+
     def start(self, activation: Activation, *, after: int = 0) -> int:
         """Record that an export begins, with the version it runs; the run's id, which is higher than
         `after`: dead letters of a database that was lost keep their numbers."""
@@ -114,12 +125,13 @@ def _run(row: Mapping[str, Any]) -> Run:
         error=row["error"],
         started_at=row["started_at"],
         ended_at=row["ended_at"],
-        ledger=_ledger(row["ledger"]),
+        ledger=ledger_of(row["ledger"]),
         sources=tuple(row["sources"]),
     )
 
 
-def _ledger(stored: Mapping[str, Any]) -> Ledger:
+def ledger_of(stored: Mapping[str, Any]) -> Ledger:
+    """A ledger from its stored form."""
     known = {field.name for field in fields(Ledger)}
     values = {name: value for name, value in stored.items() if name in known}
     values["sources"] = tuple(SourcePosition(**position) for position in values.get("sources", ()))

@@ -167,7 +167,7 @@ def test_preview_of_more_than_the_pipe_takes_ends_quietly(activation: None, tmp_
 def test_runs(run: Run, activation: None, profiles: Path) -> None:
     assert run("runs", "list").out == ""
     run("export", "hot", profiles)
-    run("export", "hot", profiles, "--max-line-bytes", "10")
+    run("export", "hot", profiles, "--max-line-bytes", "10", "--from-start")
     head, second, first = run("runs", "list").out.splitlines()
     assert head == "RUN  STARTED (UTC)     STATUS    RECEIVED  DELIVERED  DEAD  PENDING  ACTIVATION"
     assert (first.split()[0], *first.split()[3:]) == ("1", "finished", "11", "4", "1", "0", "hot")

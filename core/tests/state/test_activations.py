@@ -19,6 +19,7 @@ from tailrace import (
     StaleVersion,
     Tailrace,
 )
+from tailrace.state.sources import source_number
 
 MOMENT = 1_700_000_000_000
 
@@ -198,7 +199,7 @@ def test_what_an_export_gets(furnished: Tailrace, monkeypatch: pytest.MonkeyPatc
 
 def test_a_removed_activation_leaves_its_runs(furnished: Tailrace, open_home: Open) -> None:
     run = furnished.runs.start(furnished.activations.get("hot"))
-    furnished._source_number(furnished.activations.get("hot").id, "file:a", "a.jsonl")
+    source_number(furnished._foundation.database, furnished.activations.get("hot").id, "file:a", "a.jsonl")
 
     furnished.activations.remove("hot")
 

@@ -41,13 +41,14 @@ import sys
 import tailrace
 from core.tests.state.depot import Depot
 from tailrace.registry import Registry
+from tailrace.state.sources import source_number
 registry = Registry()
 registry.register("depot", Depot())
 with tailrace.Tailrace(sys.argv[1], registry=registry) as t:
     t.accounts.list(), t.connections.list(), t.activations.list()
     activation = t.activations.prepare("hot", for_export=True).activation
     run = t.runs.start(activation)
-    t._source_number(activation.id, "file:a", "a")
+    source_number(t._foundation.database, activation.id, "file:a", "a")
     t.runs.save(run, ledger=tailrace.Ledger(), sources=[])
     t.runs.finish(run, status="finished", exit_code=0, error=None, ledger=tailrace.Ledger(), sources=[])
     t.activations.update("hot", description="changed")

@@ -22,6 +22,7 @@ from tailrace.state import rows, tables
 from tailrace.state.database import Database, open_database
 from tailrace.state.ids import now, uuid7
 from tailrace.state.revision import REVISION, REVISIONS
+from tailrace.state.sources import source_number
 from tailrace.state.upgrade import run
 
 
@@ -178,8 +179,8 @@ def test_an_old_database_is_migrated_with_what_it_holds(home: Path, database_url
 
     with Tailrace(home, database_url=database_url) as t:
         assert t.accounts.get("prod").settings == ACCOUNT
-        assert t._source_number("a-hot", "file:2", "a") == 2
-        assert t._source_number("a-hot", "file:new", "b") == 3
+        assert source_number(t._foundation.database, "a-hot", "file:2", "a") == 2
+        assert source_number(t._foundation.database, "a-hot", "file:new", "b") == 3
     with opened(home, database_url) as database:
         assert revision(database) == REVISION
 
@@ -252,6 +253,7 @@ def test_a_home_that_cannot_be_made_is_a_state_error(tmp_path: Path) -> None:
 PROGRAM = """
 import sys
 from tailrace.client import Tailrace
+from tailrace.state.sources import source_number
 from tailrace.state import alchemy, tables  # the slow part, before the start
 print("ready", flush=True)
 sys.stdin.readline()

@@ -9,6 +9,7 @@ import pytest
 
 from core.tests.state.conftest import Open
 from tailrace import Ledger, NotFound, SourcePosition, Tailrace
+from tailrace.state.sources import source_number
 
 
 def test_a_run_from_start_to_finish(furnished: Tailrace) -> None:
@@ -93,25 +94,27 @@ def test_a_source_keeps_its_number(furnished: Tailrace, open_home: Open) -> None
     furnished.activations.add("other", connection="leads", segments=["1"])
     hot, other = (furnished.activations.get(name).id for name in ("hot", "other"))
 
-    assert furnished._source_number(hot, "file:a", "a.jsonl") == 1
-    assert furnished._source_number(hot, "file:b", "b.jsonl") == 2
-    assert open_home()._source_number(hot, "file:a", "moved/a.jsonl") == 1
-    assert furnished._source_number(other, "file:b", "b.jsonl") == 1
-    assert furnished._source_number(hot, "file:c", "c.jsonl") == 3
+    assert source_number(furnished._foundation.database, hot, "file:a", "a.jsonl") == 1
+    assert source_number(furnished._foundation.database, hot, "file:b", "b.jsonl") == 2
+    assert source_number(open_home()._foundation.database, hot, "file:a", "moved/a.jsonl") == 1
+    assert source_number(furnished._foundation.database, other, "file:b", "b.jsonl") == 1
+    assert source_number(furnished._foundation.database, hot, "file:c", "c.jsonl") == 3
     assert furnished.activations.get("hot").version == 1
 
 
 def test_a_source_needs_its_activation(furnished: Tailrace) -> None:
     with pytest.raises(NotFound):
-        furnished._source_number("01890000-0000-7000-8000-000000000000", "file:a", "a.jsonl")
+        source_number(
+            furnished._foundation.database, "01890000-0000-7000-8000-000000000000", "file:a", "a.jsonl"
+        )
 
 
 def test_threads_that_ask_at_once_get_one_number_per_source(furnished: Tailrace) -> None:
-    activation = furnished.activations.get("hot").id
+    activation, database = furnished.activations.get("hot").id, furnished._foundation.database
     identities = [f"file:{index % 5}" for index in range(40)]
 
     with ThreadPoolExecutor(8) as pool:
-        given = list(pool.map(lambda i: furnished._source_number(activation, i, i), identities))
+        given = list(pool.map(lambda i: source_number(database, activation, i, i), identities))
 
     numbers = dict(zip(identities, given, strict=True))
     assert [numbers[identity] for identity in identities] == given

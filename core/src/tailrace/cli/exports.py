@@ -48,11 +48,21 @@ def export(
         int,
         typer.Option("--max-line-bytes", metavar="N", min=1, help="A longer line becomes a dead letter."),
     ] = 16 * 2**20,
+    from_start: Annotated[
+        bool,
+        typer.Option(
+            "--from-start",
+            help="Read the sources from their beginning, not from where they were left.",
+            show_default=False,
+        ),
+    ] = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Show no progress.", show_default=False)
     ] = False,
 ) -> None:
     """Send the updates of the sources to the activation's destination.
+
+    The same command again goes on where everything before was settled.
 
     Ends with 5 if there are dead letters. Ctrl-C, SIGTERM and SIGHUP settle what is in flight and
     end with 130; a second one ends at once.
@@ -74,6 +84,7 @@ def export(
                 in_flight=in_flight,
                 give_up_after=give_up_after,
                 max_line_bytes=max_line_bytes,
+                from_start=from_start,
             )
     except TailraceError as error:
         if error.ledger is None:

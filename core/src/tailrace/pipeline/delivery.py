@@ -1,8 +1,9 @@
 """Delivery: parcels go to the exporter from several threads, refused records ride again, and every
 record meets its fate once.
 
-Nothing here knows a destination, a format or a file. The reading thread calls `submit`, `idle` and
-`finish`; `in_flight` threads write. One lock guards the counts; no I/O happens under it.
+Nothing here knows a destination, a format or a file. The reading thread calls `submit`, `collect`
+and `finish`, and is the only one that settles; `in_flight` threads write, and hand back what was
+answered. One lock guards what they share; no I/O happens under it.
 """
 
 from __future__ import annotations
@@ -10,16 +11,17 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tailrace.destination import Batch, Clock, Exporter, Failure, Limits
 from tailrace.errors import PluginError, TailraceError, Unavailable
 from tailrace.pipeline.answers import UNKNOWN_FATE, call_write
 from tailrace.pipeline.pack import Parcel, held, record_size
 from tailrace.pipeline.retry import Pace
-from tailrace.pipeline.settle import Group
+from tailrace.pipeline.settle import Track
 
 log = logging.getLogger("tailrace.delivery")
 
@@ -35,16 +37,16 @@ RIDE_AFTER = 0.2
 """Seconds that refused records wait for others, so that they go together."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Waiting:
     """A record that was refused and is to be sent again."""
 
     key: str
     data: bytes
     line: bytes
+    track: Track
     offset: int
     number: int
-    group: Group
     attempts: int = 0
 
     @property
@@ -76,6 +78,14 @@ class Counts:
         return self.submitted - self.delivered - self.rejected
 
 
+class Answered(NamedTuple):
+    """A write that came back: of a parcel, or of records that rode again."""
+
+    parcel: Parcel | None
+    riders: list[Waiting]
+    failures: Mapping[int, Failure]
+
+
 class Delivery:
     """Writes parcels until told to finish. `failure` is set when writing had to end early."""
 
@@ -102,22 +112,27 @@ class Delivery:
         self._budget = budget
         self._lock = threading.Lock()
         self._work_ready = threading.Condition(self._lock)
-        self._room = threading.Condition(self._lock)
+        self._back = threading.Condition(self._lock)
         self._fresh: deque[Parcel] = deque()
         self._again: deque[Waiting] = deque()
-        self._held = 0
+        self._answered: deque[Answered] = deque()
         self._writing: dict[int, float] = {}
         self._pace = Pace()
         self._retry_pace = Pace()
-        self._failing_since: float | None = None
-        self._last_refusal = ""
         self._again_since = 0.0
         self._flush = False
         self._closed = False
         self.failure: TailraceError | None = None
         self.hung = False
         self.abandoned = False
+        # Of the reading thread alone:
+        self._parcels: set[Parcel] = set()
+        self._waiting: set[Waiting] = set()
+        self._held = 0
+        self._failing_since: float | None = None
+        self._last_refusal = ""
         self.counts = Counts()
+        self._writes = 0
         self._threads = [
             threading.Thread(target=self._work, name=f"tailrace-write-{i}", daemon=True)
             for i in range(in_flight)
@@ -127,29 +142,48 @@ class Delivery:
 
     # --- the reading thread -------------------------------------------------------------------
 
-    def submit(self, parcel: Parcel, offset: int, line: int, tick: Callable[[], bool]) -> bool:
-        """Hand over a parcel whose group ends before `offset` and `line`, waiting while too many
-        bytes are held. False: writing has ended and the parcel was only counted. `tick` runs while
-        waiting; it answers True to stop waiting."""
-        with self._lock:
-            parcel.group.unsettled += len(parcel)
-            parcel.group.track.close(parcel.group, offset, line)
-            self.counts.submitted += len(parcel)
+    def submit(self, parcel: Parcel, tick: Callable[[], bool]) -> bool:
+        """Hand over a parcel, waiting while too many bytes are held. False: writing has ended and
+        the parcel was only counted. `tick` runs while waiting; it answers True to stop waiting."""
+        if not len(parcel):
+            return self.failure is None
+        self.counts.submitted += len(parcel)
+        self._parcels.add(parcel)
         impatient = False
         while True:
-            with self._lock:
-                if self.failure is not None:
-                    return False
-                if not len(parcel):
-                    return True
-                if impatient or not self._held or self._held + parcel.held <= self._budget:
-                    self._held += parcel.held
+            self.collect()
+            if self.failure is not None:
+                return False
+            if impatient or not self._held or self._held + parcel.held <= self._budget:
+                self._held += parcel.held
+                with self._lock:
                     self._fresh.append(parcel)
                     self._work_ready.notify()
-                    return True
-                self._room.wait(TICK)
+                return True
+            self._wait()
             self.check()
             impatient = tick()
+
+    def collect(self) -> None:
+        """Settle what was answered meanwhile. A dead letter that cannot be kept ends the writing."""
+        while self._answered:
+            answered = self._answered.popleft()
+            try:
+                self._settle(answered)
+            except TailraceError as error:
+                self._end(error)
+            finally:
+                if self._again:
+                    with self._lock:
+                        self._work_ready.notify()
+
+    def unsettled(self) -> Iterator[tuple[Track, int, int]]:
+        """Source, line number and offset of every record that waits for its fate."""
+        for parcel in self._parcels:
+            for _, _, _, track, offset, number in parcel.records:
+                yield track, number, offset
+        for record in self._waiting:
+            yield record.track, record.number, record.offset
 
     def finish(self, tick: Callable[[], bool], *, abandon: bool = True) -> None:
         """No more parcels: wait until every record has met its fate, writing has failed, or `tick`
@@ -159,10 +193,12 @@ class Delivery:
             self._flush = True
             self._work_ready.notify_all()
         while True:
+            self.collect()
             with self._lock:
-                if self.failure is not None or not (self._fresh or self._again or self._writing):
-                    break
-                self._room.wait(TICK)
+                done = not (self._fresh or self._again or self._writing or self._answered)
+            if self.failure is not None or done:
+                break
+            self._wait()
             self.check()
             if tick():
                 break
@@ -176,7 +212,15 @@ class Delivery:
                 if tick() and abandon:
                     with self._lock:
                         self.abandoned = bool(self._writing)
+                    self.collect()
                     return
+        self.collect()
+
+    def _wait(self) -> None:
+        """Until a write comes back, or a moment has passed."""
+        with self._lock:
+            if not self._answered:
+                self._back.wait(TICK)
 
     def join(self) -> None:
         """Wait for every thread, those that were left behind too."""
@@ -185,8 +229,9 @@ class Delivery:
 
     def snapshot(self) -> Counts:
         """The counts of one moment, which add up."""
-        with self._lock:
-            return copy(self.counts)
+        counts = copy(self.counts)
+        counts.writes = self._writes
+        return counts
 
     @property
     def waiting_for(self) -> float | None:
@@ -225,10 +270,11 @@ class Delivery:
                 if work is None:
                     return
                 self._writing[me] = self._clock.monotonic()
-                self.counts.writes += 1
+                self._writes += 1
             parcel, riders = work
+            answered: Answered | None = None
             try:
-                self._write(parcel, riders)
+                answered = self._write(parcel, riders)
             except TailraceError as error:
                 self._end(error)
             except BaseException as error:
@@ -237,9 +283,23 @@ class Delivery:
             finally:
                 with self._lock:
                     self._writing.pop(me, None)
-                    self._room.notify()
-                    if self._again:
-                        self._work_ready.notify()
+                    if answered is not None and not self.abandoned:  # else nobody counts any more
+                        self._answered.append(answered)
+                    self._back.notify()
+            parcel, riders, answered = None, [], None  # or their memory lasts until the next write
+
+    def _write(self, parcel: Parcel | None, riders: list[Waiting]) -> Answered:
+        if parcel is not None:
+            batch = parcel.batch()
+        else:
+            batch = Batch([r.key for r in riders], [r.data for r in riders])
+        failures = call_write(self._exporter, self._name, batch)
+        again = [failure for failure in failures.values() if failure.kind != "rejected"]
+        wait = max((failure.retry_after or 0.0 for failure in again), default=0.0)
+        with self._lock:
+            pace = self._retry_pace if parcel is None else self._pace
+            pace.after(self._clock.monotonic(), len(again), len(batch), wait)
+        return Answered(parcel, riders, failures)
 
     def _end(self, error: TailraceError) -> None:
         with self._lock:
@@ -250,7 +310,7 @@ class Delivery:
             self.failure = error
             log.info("writing ends: %s", error.code)
         self._work_ready.notify_all()
-        self._room.notify_all()
+        self._back.notify_all()
 
     def _next(self) -> tuple[Parcel | None, list[Waiting]] | None:
         """The next thing to write; waits for it. None: there is nothing more to do."""
@@ -285,79 +345,65 @@ class Delivery:
             riders.append(self._again.popleft())
         return riders
 
-    def _write(self, parcel: Parcel | None, riders: list[Waiting]) -> None:
-        if parcel is not None:
-            batch = parcel.batch()
-        else:
-            batch = Batch([r.key for r in riders], [r.data for r in riders])
-        failures = call_write(self._exporter, self._name, batch)
-        if self.abandoned:  # nobody counts any more
-            return
+    # --- settling, in the reading thread ------------------------------------------------------
+
+    def _settle(self, answered: Answered) -> None:
+        parcel, riders, failures = answered
         again: list[Waiting] = []
         refused: list[Refused] = []
         for index, failure in failures.items():
-            record = riders[index] if parcel is None else _waiting(parcel, index)
+            record = riders[index] if parcel is None else Waiting(*parcel.records[index])
             record.attempts += 1
             if failure.kind == "rejected":
                 refused.append(Refused(record, failure))
             else:
                 again.append(record)
-        with self._lock:
-            self._settle_delivered(parcel, riders, failures)
-            self._settle_again(parcel is None, len(batch), failures, again)
-        if refused:
-            self._bury(refused)  # written and synced before they count as settled
-            with self._lock:
-                self.counts.rejected += len(refused)
-                for letter in refused:
-                    self._release(letter.record)
-
-    # --- settling, under the lock -------------------------------------------------------------
-
-    def _settle_delivered(
-        self, parcel: Parcel | None, riders: list[Waiting], failures: Mapping[int, Failure]
-    ) -> None:
         if parcel is not None:
-            delivered = len(parcel) - len(failures)
-            unsettled = (parcel.records[i] for i in failures)
-            self._held -= parcel.held - sum(held(data, line) for _, data, line, _, _ in unsettled)
-            parcel.group.unsettled -= delivered
-            parcel.group.track.advance()
+            size = len(parcel)
+            self._waiting.update(again, (letter.record for letter in refused))
+            self._parcels.discard(parcel)
+            self._held -= parcel.held - sum(record.held for record in self._of(again, refused))
         else:
-            delivered = len(riders) - len(failures)
+            size = len(riders)
             for index, record in enumerate(riders):
                 if index not in failures:
-                    self._release(record)
-        self.counts.delivered += delivered
-        if delivered:
+                    self._forget(record)
+        self.counts.delivered += size - len(failures)
+        if size > len(failures):
             self._failing_since = None
+        if refused:
+            self._bury([*refused])  # written and synced before they count as settled
+            self.counts.rejected += len(refused)
+            for letter in refused:
+                self._forget(letter.record)
+        if again:
+            self._send_again(again, failures, size)
 
-    def _release(self, record: Waiting) -> None:
+    @staticmethod
+    def _of(again: Sequence[Waiting], refused: Sequence[Refused]) -> Iterator[Waiting]:
+        yield from again
+        yield from (letter.record for letter in refused)
+
+    def _forget(self, record: Waiting) -> None:
+        self._waiting.discard(record)
         self._held -= record.held
-        record.group.unsettled -= 1
-        record.group.track.advance()
 
-    def _settle_again(
-        self, rode: bool, size: int, failures: Mapping[int, Failure], again: list[Waiting]
-    ) -> None:
+    def _send_again(self, again: Sequence[Waiting], failures: Mapping[int, Failure], size: int) -> None:
         now = self._clock.monotonic()
-        pace = self._retry_pace if rode else self._pace
-        waits = [failure.retry_after or 0.0 for failure in failures.values()]
-        pace.after(now, len(again), size, max(waits, default=0.0))
-        if not again:
-            return
         self.counts.retries += len(again)
         self.counts.ambiguous += sum(f.kind == "ambiguous" for f in failures.values())
-        if not self._again:
-            self._again_since = now
-        self._again.extend(again)
+        with self._lock:
+            if not self._again:
+                self._again_since = now
+            self._again.extend(again)
         last = [failure for failure in failures.values() if failure.kind != "rejected"][-1]
         self._last_refusal = f"{last.code}: {last.message}" if last.message else last.code
         log.info("write of %d: %d to send again, last %s", size, len(again), last.code)
         if len(failures) == size:
             if self._failing_since is None:
                 self._failing_since = now
-            self._give_up(now)
+            with self._lock:
+                self._give_up(now)
 
     def _give_up(self, now: float) -> None:
         if self._failing_since is not None and now - self._failing_since >= self._give_up_after:
@@ -368,7 +414,3 @@ class Delivery:
                     hint="what was not delivered counts as pending; export the source again later",
                 )
             )
-
-
-def _waiting(parcel: Parcel, index: int) -> Waiting:
-    return Waiting(*parcel.records[index], group=parcel.group)

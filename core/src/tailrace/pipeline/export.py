@@ -2,8 +2,9 @@
 
     source -> decode -> select -> map -> encode -> key -> pack -> write -> settle -> checkpoint
 
-The calling thread reads, projects and packs; `Delivery` writes from its own threads. Nothing here
-knows what the destination is or where the state is kept.
+The calling thread reads, projects, packs and settles; `Delivery` writes from its own threads, and
+`Committer` makes true what was settled, from one more. Nothing here knows what the destination is or
+where the state is kept.
 """
 
 from __future__ import annotations
@@ -11,20 +12,23 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from tailrace.deadletters import DeadLetterFile
 from tailrace.destination import Clock, Exporter, Plan
 from tailrace.errors import Interrupted, SourceUnreadable, TailraceError
 from tailrace.ledger import Ledger
+from tailrace.pipeline.commit import Commit, Committer
 from tailrace.pipeline.compile import Compiled, InvalidUpdate
 from tailrace.pipeline.delivery import BUDGET, Delivery
 from tailrace.pipeline.draining import Drain
 from tailrace.pipeline.letters import Letters
 from tailrace.pipeline.pack import Parcel, record_size
+from tailrace.pipeline.resume import unread
 from tailrace.pipeline.settle import Track
 from tailrace.pipeline.sources import Block, LongLine, Source
+from tailrace.store.journal import Checkpoint
 
 log = logging.getLogger("tailrace.export")
 
@@ -67,6 +71,14 @@ class Job:
     in_flight: int
     give_up_after: float
     write_timeout: float
+    commit: Commit | None = None
+    """Makes checkpoints and counters true; None for a run that keeps none."""
+    checkpoint_of: Callable[[int], Checkpoint | None] = lambda number: None
+    """Where an earlier run left the source of that number."""
+    known_letters: Set[tuple[int, int]] = frozenset()
+    """Source number and offset of dead letters that a run left which was cut off."""
+    notes: Sequence[str] = ()
+    """What a person should know of the sources; it may grow until the end."""
     clock: Clock = time
     stop: threading.Event = field(default_factory=threading.Event)
     on_progress: Callable[[Progress], None] | None = None
@@ -84,12 +96,15 @@ class Running:
         self._clock = job.clock
         self._started = job.clock.monotonic()
         self._tracks: list[Track] = []
+        self._kept: list[Track] = []
+        """Sources with a checkpoint that may still move."""
         self._received = self._filtered = 0
-        self._letters = Letters(job.letters, job.activation_id, job.clock)
-        self._parcel: Parcel | None = None
+        self._letters = Letters(job.letters, job.activation_id, job.clock, job.known_letters)
+        self._parcel = Parcel()
         self._parcel_held = job.budget // PARCELS
         self._next_progress = 0.0
         self._next_save = self._started + SAVE_EVERY
+        self._committer = Committer(job.commit, job.clock) if job.commit is not None else None
         self._drain: Drain | None = None
         self._errors: list[TailraceError] = []
         self._delivery = Delivery(
@@ -121,6 +136,7 @@ class Running:
         finally:
             self._delivery.finish(lambda: True, abandon=self._job.stop.is_set())
             self._close_exporter()
+            self._commit_last()
             self._job.letters.close()
         return self._conclude()
 
@@ -130,26 +146,28 @@ class Running:
         for source in self._job.sources:
             if self._ending():
                 return
-            track = Track(source.name, self._job.number_of(source))
+            number = self._job.number_of(source)
+            track = Track(source.name, number, self._job.checkpoint_of(number))
             self._tracks.append(track)
+            if source.identity is not None:
+                self._kept.append(track)
             try:
                 self._read(source, track)
             except SourceUnreadable as error:
                 self._errors.append(error)
-            self._close_parcel()
+        self._close_parcel()
 
     def _met(self) -> int:
         """Updates whose fate is known or in hand. An interrupt may come between reading a line and
         that: the line counts as not read."""
         letters = self._letters.written + self._letters.waiting
-        unsent = len(self._parcel) if self._parcel is not None else 0
-        return self._filtered + letters + self._delivery.counts.submitted + unsent
+        return self._filtered + letters + self._delivery.counts.submitted + len(self._parcel)
 
     def _ending(self) -> bool:
         return self._job.stop.is_set() or self._delivery.failure is not None
 
     def _read(self, source: Source, track: Track) -> None:
-        for block in source.blocks():
+        for block in unread(track, source.blocks(track.offset, track.line)):
             if isinstance(block, LongLine):
                 self._long_line(block, track)
             elif block.lines:
@@ -157,6 +175,7 @@ class Running:
                     return
             else:
                 self._close_parcel()  # nothing has come for a while: send what there is
+            self._delivery.collect()
             self._tick()
             if self._ending():
                 return
@@ -166,9 +185,8 @@ class Running:
         project, limits, letters = self._job.compiled.project, self._limits, self._letters
         overhead, most = limits.record_overhead, min(limits.record_bytes, limits.bytes)
         parcel = self._parcel
-        if parcel is None:
-            parcel = self._open_parcel(track, block.offset, block.number)
-        end, number = block.offset, block.number - 1
+        offset = end = block.offset
+        number = block.number - 1
         since, filtered, blank = block.number, 0, 0  # what is not counted yet
         try:
             for number, line in enumerate(block.lines, block.number):
@@ -184,9 +202,9 @@ class Running:
                     if letters.enough:
                         self._count(number + 1 - since - blank, filtered)
                         since, filtered, blank = number + 1, 0, 0
-                        if not self._dispatch(parcel, end, number + 1):
-                            return False
-                        parcel = self._open_parcel(track, end, number + 1)
+                        offset, number = end, number + 1  # as of behind this line, should writing fail
+                        letters.write()
+                        number -= 1
                     continue
                 if record is None:
                     filtered += 1
@@ -202,19 +220,25 @@ class Running:
                     or parcel.size + size > limits.bytes
                     or parcel.held > self._parcel_held
                 ):
-                    here, end, number = number, offset, number - 1  # before this line, in case it ends here
-                    self._count(here - since - blank, filtered)
-                    since, filtered, blank = here, 0, 0
-                    if not self._dispatch(parcel, end, here):
+                    # What comes next may take long or end the run, so all is told as of before this line.
+                    self._count(number - since - blank, filtered)
+                    since, filtered, blank = number, 0, 0
+                    track.moved(offset, number)
+                    if not self._close_parcel():
+                        end, number = offset, number - 1
                         return False
-                    parcel = self._open_parcel(track, end, here)
-                    end, number = offset + len(line), here
-                parcel.records.append((key, data, line, offset, number))
+                    parcel = self._parcel
+                parcel.records.append((key, data, line, track, offset, number))
                 parcel.size += size
                 parcel.held += len(data) + len(line)
+        except BaseException:
+            end, number = offset, number - 1  # the fate of this line is not known
+            raise
         finally:
             self._count(number + 1 - since - blank, filtered)
-            self._end = (end, number + 1)
+            track.moved(end, number + 1)
+        if not line.endswith(b"\n"):
+            track.moved(end, number + 1, len(line))
         return True
 
     def _count(self, received: int, filtered: int) -> None:
@@ -222,36 +246,58 @@ class Running:
         self._filtered += filtered
 
     def _long_line(self, line: LongLine, track: Track) -> None:
-        if self._parcel is None:
-            self._open_parcel(track, line.offset, line.number)
         self._received += 1
-        self._end = (line.end, line.number + 1)
         message = f"the line is {line.length:,} bytes long, over the limit"
         self._letters.add("line-too-long", message, track, b"", line.offset, line.number, line.length)
+        tail = 0 if line.end > line.offset + line.length else line.length
+        track.moved(line.end, line.number + 1, tail)
         if self._letters.enough:
-            self._close_parcel()
+            self._letters.write()
 
-    # --- groups -------------------------------------------------------------------------------
-
-    def _open_parcel(self, track: Track, offset: int, number: int) -> Parcel:
-        self._parcel = Parcel(track.begin(offset, number))
-        self._end = (offset, number)
-        return self._parcel
-
-    def _close_parcel(self) -> None:
-        if self._parcel is not None:
-            self._dispatch(self._parcel, *self._end)
-
-    def _dispatch(self, parcel: Parcel, offset: int, number: int) -> bool:
-        """Write the letters of the group, then hand over its records."""
+    def _close_parcel(self) -> bool:
+        """Write the letters that were gathered, then hand over the records. False: writing has ended."""
         self._letters.write()
-        self._parcel = None
-        return self._delivery.submit(parcel, offset, number, self._waiting)
+        parcel, self._parcel = self._parcel, Parcel()
+        return self._delivery.submit(parcel, self._waiting)
+
+    # --- settling -----------------------------------------------------------------------------
+
+    def _unsettled(self) -> dict[Track, list[tuple[int, int]]]:
+        """Line number and offset of all that was read and has not met its fate, by source."""
+        found: dict[Track, list[tuple[int, int]]] = {track: [] for track in self._tracks}
+        for track, number, offset in self._delivery.unsettled():
+            found[track].append((number, offset))
+        for _, _, _, track, offset, number in self._parcel.records:
+            found[track].append((number, offset))
+        for track, number, offset in self._letters.unwritten():
+            found[track].append((number, offset))
+        return found
+
+    def _snapshot(self) -> tuple[Ledger, dict[int, Checkpoint]]:
+        """Counters and checkpoints that belong together."""
+        self._letters.write()
+        self._delivery.collect()
+        unsettled = self._unsettled()
+        checkpoints = {track.number: track.checkpoint(unsettled[track]) for track in self._kept}
+        # A source that was read to its end and is settled does not change any more.
+        current = self._tracks[-1] if self._tracks else None
+        self._kept = [track for track in self._kept if track is current or unsettled[track]]
+        return self._ledger(unsettled), checkpoints
+
+    def _commit_last(self) -> None:
+        if self._committer is None:
+            return
+        try:
+            self._committer.finish(*self._snapshot())
+        except TailraceError as error:
+            self._errors.append(error)
 
     # --- time ---------------------------------------------------------------------------------
 
     def _tick(self) -> None:
         now = self._clock.monotonic()
+        if self._committer is not None and self._committer.due(now, self._delivery.counts.delivered):
+            self._committer.start(*self._snapshot())
         if now < self._next_progress:
             return
         self._next_progress = now + PROGRESS_EVERY
@@ -284,20 +330,24 @@ class Running:
     # --- the end ------------------------------------------------------------------------------
 
     def ledger(self, warnings: Sequence[str] = ()) -> Ledger:
+        return self._ledger(self._unsettled(), warnings)
+
+    def _ledger(
+        self, unsettled: Mapping[Track, Sequence[tuple[int, int]]], warnings: Sequence[str] = ()
+    ) -> Ledger:
         counts = self._delivery.snapshot()
-        unsent = len(self._parcel) if self._parcel is not None else 0
         return Ledger(
             run=self._job.run,
             received=self._received,
             delivered=counts.delivered,
             filtered=self._filtered,
             dead_lettered=self._letters.written + counts.rejected,
-            pending=counts.pending + self._letters.waiting + unsent,
+            pending=counts.pending + self._letters.waiting + len(self._parcel),
             retries=counts.retries,
             ambiguous_resends=counts.ambiguous,
             writes=counts.writes,
             seconds=self._clock.monotonic() - self._started,
-            sources=tuple(track.position for track in self._tracks),
+            sources=tuple(track.position(unsettled[track]) for track in self._tracks),
             warnings=tuple(warnings),
             reasons=self._letters.reasons(),
         )
@@ -332,9 +382,11 @@ class Running:
                     hint="what was read and not delivered is pending; the rest was not read",
                 )
             )
-        warnings = []
+        warnings = [*self._job.notes]
+        if not errors and not self._received and any(track.since for track in self._tracks):
+            warnings.append("nothing is new since an earlier run; --from-start reads all of it again")
         if not errors and self._received:
-            warnings = [f"{name} was never seen" for name in self._job.compiled.unseen()]
+            warnings += [f"{name} was never seen" for name in self._job.compiled.unseen()]
         ledger = self.ledger(warnings)
         if self._job.on_progress is not None:
             self._job.on_progress(self._progress())

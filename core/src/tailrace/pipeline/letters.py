@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence, Set
 
 from tailrace.deadletters import DeadLetterFile, Letter
 from tailrace.destination import Clock
@@ -25,11 +25,21 @@ BYTES_AT_ONCE = 2**20
 class Letters:
     """`written` counts the reading thread's letters that are on disk, `waiting` those that are not."""
 
-    def __init__(self, file: DeadLetterFile, activation_id: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        file: DeadLetterFile,
+        activation_id: str,
+        clock: Clock,
+        known: Set[tuple[int, int]] = frozenset(),
+    ) -> None:
+        """`known`: source number and offset of letters that a run left which was cut off. They were
+        written, and counted by nobody: they are counted here, and not written again."""
         self._file = file
+        self._known = known
         self._activation_id = activation_id
         self._clock = clock
         self._gathered: list[Letter] = []
+        self._tracks: list[Track] = []
         self._bytes = 0
         self._lock = threading.Lock()
         self._reasons: Counter[str] = Counter()
@@ -55,14 +65,20 @@ class Letters:
     ) -> None:
         """Gather the letter of a line that cannot become a record."""
         self._gathered.append(self._letter(reason, message, track, line, offset, number, size=size))
+        self._tracks.append(track)
         self._bytes += len(line)
+
+    def unwritten(self) -> Iterator[tuple[Track, int, int]]:
+        """Source, line number and offset of what was gathered and not written."""
+        for track, letter in zip(self._tracks, self._gathered, strict=True):
+            yield track, letter.line, letter.offset
 
     def write(self) -> None:
         """Write what was gathered. Raises StateError; then nothing of it counts as written."""
         if self._gathered:
             self._write(self._gathered)
             self.written += len(self._gathered)
-            self._gathered, self._bytes = [], 0
+            self._gathered, self._tracks, self._bytes = [], [], 0
 
     def write_refused(self, refused: Sequence[Refused]) -> None:
         """Write the letters of records that the destination refused. Raises StateError."""
@@ -71,7 +87,7 @@ class Letters:
                 self._letter(
                     "rejected",
                     each.failure.message or each.failure.code,
-                    each.record.group.track,
+                    each.record.track,
                     each.record.line,
                     each.record.offset,
                     each.record.number,
@@ -103,6 +119,7 @@ class Letters:
             reason=reason,
             message=message,
             source=track.source,
+            source_number=track.number,
             offset=offset,
             line=number,
             original=line,
@@ -112,8 +129,9 @@ class Letters:
         )
 
     def _write(self, letters: Sequence[Letter]) -> None:
+        new = [each for each in letters if (each.source_number, each.offset) not in self._known]
         try:
-            self._file.write(letters, self._clock.time())
+            self._file.write(new, self._clock.time())
         except OSError as error:
             raise StateError(
                 f"dead letters cannot be written: {error.strerror}",

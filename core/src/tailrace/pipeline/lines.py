@@ -35,7 +35,10 @@ class LineCutter:
     """Cuts what `read` gives. `offset` and `number` say where the next block begins, so that they
     tell how far a source was good when `read` raises."""
 
-    def __init__(self, read: Callable[[int], bytes | None], max_line: int) -> None:
+    def __init__(
+        self, read: Callable[[int], bytes | None], max_line: int, offset: int = 0, number: int = 1
+    ) -> None:
+        """What `read` gives begins at `offset`, in line `number`."""
         self._read = read
         self._max_line = max_line
         self._rest: list[bytes] = []
@@ -43,8 +46,8 @@ class LineCutter:
         self._rest_size = 0
         self._skipped = 0
         """Bytes of a line over the limit that were read and forgotten."""
-        self.offset = 0
-        self.number = 1
+        self.offset = offset
+        self.number = number
 
     def blocks(self) -> Iterator[Block | LongLine]:
         head, ended = yield from self._without_mark()
@@ -77,7 +80,7 @@ class LineCutter:
                 head += piece
             else:
                 ended = True
-        if head.startswith(BOM):
+        if self.offset == 0 and head.startswith(BOM):
             self.offset = len(BOM)
             head = head[len(BOM) :]
         return head, ended

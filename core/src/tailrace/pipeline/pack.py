@@ -5,17 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tailrace.destination import Batch
-from tailrace.pipeline.settle import Group
+from tailrace.pipeline.settle import Track
 
-Packed = tuple[str, bytes, bytes, int, int]
-"""A record on its way: key, data, the update as it was read, its offset and line number."""
+Packed = tuple[str, bytes, bytes, Track, int, int]
+"""A record on its way: key, data, the update as it was read, its source, offset and line number."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Parcel:
-    """The records of one write. All of them belong to `group`."""
+    """The records of one write."""
 
-    group: Group
     records: list[Packed] = field(default_factory=list)
     size: int = 0
     """Bytes as the destination counts them."""
@@ -25,10 +24,14 @@ class Parcel:
     def __len__(self) -> int:
         return len(self.records)
 
+    def add(self, record: Packed, size: int) -> None:
+        self.records.append(record)
+        self.size += size
+        self.held += len(record[1]) + len(record[2])
+
     def batch(self) -> Batch:
         """What is written of it."""
-        keys, data, *_ = zip(*self.records, strict=True)
-        return Batch(keys, data)
+        return Batch([record[0] for record in self.records], [record[1] for record in self.records])
 
 
 def held(data: bytes, line: bytes) -> int:

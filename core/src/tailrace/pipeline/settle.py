@@ -1,57 +1,64 @@
-"""Settling: the position of each source below which every update has met its fate.
-
-Updates are settled in groups. A group is a stretch of a source; it is settled when each of its
-records is delivered or dead-lettered, and the position moves over it when all groups before it are.
-"""
+"""Settling: what of each source has met its fate, and where reading goes on after a restart."""
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 from tailrace.ledger import SourcePosition
-
-
-@dataclass(slots=True)
-class Group:
-    """A stretch of one source that ends before `offset` and `line`; `unsettled` of its records
-    still wait for their fate, and while it is `open` more may come."""
-
-    track: Track
-    offset: int
-    line: int
-    unsettled: int = 0
-    open: bool = True
+from tailrace.store.journal import Checkpoint
+from tailrace.store.runs import Runs
 
 
 class Track:
-    """The settled position of one source. The caller guards it by a lock of its own."""
+    """One source on its way. `offset` and `line` are where the next line to read begins; what was
+    read and waits for its fate is known to whoever holds it, and told to `checkpoint`."""
 
-    def __init__(self, source: str, number: int) -> None:
+    def __init__(self, source: str, number: int, since: Checkpoint | None = None) -> None:
         self.source = source
         self.number = number
-        self._groups: deque[Group] = deque()
-        self._offset = 0
-        self._line = 1
+        self.since = since
+        """Where an earlier run left off; None at the beginning."""
+        self.offset, self.line = (since.offset, since.line) if since else (0, 1)
+        self.tail = 0
+        """Length of a last line without an end, if that is what was read last."""
 
-    def begin(self, offset: int, line: int) -> Group:
-        """Open the next group; it begins where the last one ended."""
-        group = Group(self, offset, line)
-        self._groups.append(group)
-        return group
+    def moved(self, offset: int, line: int, tail: int = 0) -> None:
+        """All before this place was read."""
+        self.offset, self.line, self.tail = offset, line, tail
 
-    def close(self, group: Group, offset: int, line: int) -> None:
-        """Nothing more will be added to this group."""
-        group.offset, group.line, group.open = offset, line, False
-        self.advance()
+    def checkpoint(self, unsettled: Iterable[tuple[int, int]]) -> Checkpoint:
+        """Where to go on, when of what was read the lines (number, offset) are not settled."""
+        waiting = sorted(unsettled)
+        numbers = [number for number, _ in waiting]
+        read_line = self.line
+        tail = self.tail
+        if self.since is not None and self.line < self.since.read_line:  # not yet where it was
+            numbers += self._ahead()
+            read_line, tail = self.since.read_line, self.since.tail
+        runs = Runs.of(numbers)
+        line, offset = waiting[0] if waiting else (self.line, self.offset)
+        if not waiting and self.tail:
+            line, offset = self.line - 1, self.offset - self.tail
+        return Checkpoint(offset, line, read_line, runs.starts, runs.ends, tail)
 
-    def advance(self) -> None:
-        """Move over settled groups."""
-        groups = self._groups
-        while groups and not groups[0].open and groups[0].unsettled == 0:
-            group = groups.popleft()
-            self._offset, self._line = group.offset, group.line
+    def position(self, unsettled: Iterable[tuple[int, int]]) -> SourcePosition:
+        """The place before which everything is settled, for people."""
+        line, offset = min(unsettled, default=(self.line, self.offset))
+        return SourcePosition(source=self.source, number=self.number, offset=offset, line=line)
 
-    @property
-    def position(self) -> SourcePosition:
-        return SourcePosition(source=self.source, number=self.number, offset=self._offset, line=self._line)
+    def _ahead(self) -> list[int]:
+        """Unsettled lines of an earlier run that this one has not come to."""
+        assert self.since is not None
+        runs = self.since.unsettled
+        return [
+            number
+            for start, end in zip(runs.starts, runs.ends, strict=True)
+            for number in range(max(start, self.line), end)
+        ]
+
+    def settled_before(self, number: int, length: int) -> bool:
+        """Whether the line of that number and length met its fate in an earlier run."""
+        if self.since is None or number >= self.since.read_line or number in self.since.unsettled:
+            return False
+        grew = self.since.tail and number == self.since.read_line - 1 and length != self.since.tail
+        return not grew

@@ -5,19 +5,20 @@ A position is the byte offset in the decompressed stream and the line number. `-
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import os
 import stat
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 from tailrace.errors import SourceNotFound, SourceUnreadable, UsageError
+from tailrace.pipeline.identity import Identity
 from tailrace.pipeline.lines import Block, LineCutter, LongLine
-from tailrace.pipeline.unpacking import FAILURES, Read, Unpacked
+from tailrace.pipeline.unpacking import FAILURES, Read, Skipping, Unpacked, is_compressed
 
 __all__ = ["Block", "LongLine", "Source", "open_sources"]
 
@@ -29,13 +30,16 @@ ITEM_BYTES = 64 * 1024
 
 class Source(Protocol):
     """`identity` recognises the same source when it is opened again; None where that cannot be.
-    `size` is the number of bytes as stored, `consumed()` how many of them were read."""
+    `size` is the number of bytes as stored, `consumed()` how many of them were read. `blocks` begins
+    at `offset` of the content, where line `number` begins; only a source with an identity is asked
+    to begin elsewhere than at its beginning."""
 
     name: str
-    identity: str | None
+    identity: Identity | None
     size: int | None
+    compressed: bool
 
-    def blocks(self) -> Iterator[Block | LongLine]: ...
+    def blocks(self, offset: int = 0, number: int = 1) -> Iterator[Block | LongLine]: ...
 
     def consumed(self) -> int: ...
 
@@ -80,15 +84,14 @@ class FileSource:
     def __init__(self, path: Path, status: os.stat_result, max_line: int) -> None:
         self.name = _readable(path)
         self.size: int | None = status.st_size if stat.S_ISREG(status.st_mode) else None
-        self.identity: str | None = None
-        if self.size is not None:
-            self.identity = f"{status.st_dev}:{status.st_ino}:{_head_digest(path)}"
+        self.identity = Identity(path, status) if self.size is not None else None
+        self.compressed = self.size is not None and _is_compressed(path)
         self._path = path
         self._max_line = max_line
         self._raw: IO[bytes] | None = None
         self._read = 0
 
-    def blocks(self) -> Iterator[Block | LongLine]:
+    def blocks(self, offset: int = 0, number: int = 1) -> Iterator[Block | LongLine]:
         try:
             raw = open(self._path, "rb", buffering=0, opener=_open_without_waiting)  # noqa: SIM115 - closed below; only opening is excused
         except OSError as error:
@@ -96,7 +99,7 @@ class FileSource:
         with raw:
             self._raw = raw
             read: Read = raw.read if self.size is not None else _Waiting(raw).read
-            yield from _blocks(read, self.name, self._max_line)
+            yield from _blocks(read, self.name, self._max_line, offset, number, raw)
 
     def consumed(self) -> int:
         raw = self._raw
@@ -110,6 +113,12 @@ def _open_without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
+def _is_compressed(path: Path) -> bool:
+    with suppress(OSError), open(path, "rb") as file:
+        return is_compressed(file.read(4))
+    return False
+
+
 def _readable(path: Path) -> str:
     """A path as text that can be stored and shown, whatever bytes it has."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
@@ -119,14 +128,15 @@ class StandardInput:
     """Standard input. It has no identity: nothing can be read twice."""
 
     name = "-"
-    identity: str | None = None
+    identity: Identity | None = None
     size: int | None = None
+    compressed = False
 
     def __init__(self, max_line: int) -> None:
         self._max_line = max_line
         self._input: _Waiting | None = None
 
-    def blocks(self) -> Iterator[Block | LongLine]:
+    def blocks(self, offset: int = 0, number: int = 1) -> Iterator[Block | LongLine]:
         if sys.stdin is None:
             raise SourceUnreadable("standard input is closed", hint="name a file, or pipe updates in")
         self._input = _Waiting(getattr(sys.stdin.buffer, "raw", sys.stdin.buffer))
@@ -140,17 +150,17 @@ class IterableSource:
     """Lines (bytes or text) or dictionaries from Python. The offset counts a newline for each."""
 
     name = "<iterable>"
-    identity: str | None = None
+    identity: Identity | None = None
     size: int | None = None
+    compressed = False
 
     def __init__(self, items: Iterable[object], max_line: int) -> None:
         self._items = items
         self._max_line = max_line
         self._read = 0
 
-    def blocks(self) -> Iterator[Block | LongLine]:
+    def blocks(self, offset: int = 0, number: int = 1) -> Iterator[Block | LongLine]:
         lines: list[bytes] = []
-        offset, number = 0, 1
         broken: SourceUnreadable | None = None
         try:
             for line in self._lines():
@@ -236,11 +246,15 @@ class _Waiting:
             return True
 
 
-def _blocks(read: Read, name: str, max_line: int) -> Iterator[Block | LongLine]:
+def _blocks(
+    read: Read, name: str, max_line: int, offset: int = 0, number: int = 1, raw: IO[bytes] | None = None
+) -> Iterator[Block | LongLine]:
     """The lines of what may be compressed. Raises SourceUnreadable where it breaks."""
     content = Unpacked(read, compressed=name.endswith((".gz", ".zst")))
     cutter = LineCutter(content.read, max_line)
     try:
+        if offset and raw is not None:
+            cutter = LineCutter(_from(content, raw, offset), max_line, offset, number)
         yield from cutter.blocks()
     except (OSError, EOFError) as error:
         what = getattr(error, "strerror", None) or str(error)
@@ -256,9 +270,8 @@ def _blocks(read: Read, name: str, max_line: int) -> Iterator[Block | LongLine]:
     )
 
 
-def _head_digest(path: Path) -> str:
-    import hashlib
-
-    with contextlib.suppress(OSError), open(path, "rb") as file:
-        return hashlib.sha256(file.read(64 * 1024)).hexdigest()[:32]
-    return ""
+def _from(content: Unpacked, raw: IO[bytes], offset: int) -> Read:
+    """Reads from `offset` of the content. What is compressed has to be read up to there."""
+    compressed = is_compressed(raw.read(4))
+    raw.seek(0 if compressed else offset)
+    return Skipping(content.read, offset).read if compressed else raw.read

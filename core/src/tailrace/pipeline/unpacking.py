@@ -80,9 +80,33 @@ class Unpacked:
         return self._stored(size)
 
 
+def is_compressed(head: bytes) -> bool:
+    """Whether content that begins so is read through a decompressor."""
+    return head.startswith((GZIP, ZSTD)) or _is_skippable(head)
+
+
 def _is_skippable(head: bytes) -> bool:
     """Whether it begins with a zstd frame that holds no content, as parallel writers put in front."""
     return head[0:1] != b"" and head[0] & 0xF0 == 0x50 and head[1:4] == b"\x2a\x4d\x18"
+
+
+class Skipping:
+    """Reads what is behind the first `offset` bytes of the content of `read`."""
+
+    def __init__(self, read: Read, offset: int) -> None:
+        self._content = read
+        self._left = offset
+
+    def read(self, size: int) -> bytes | None:
+        while self._left:
+            piece = self._content(PIECE)
+            if not piece:
+                return piece
+            if len(piece) > self._left:
+                piece, self._left = piece[self._left :], 0
+                return piece
+            self._left -= len(piece)
+        return self._content(size)
 
 
 class _Members:

@@ -2,9 +2,44 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from tailrace.errors import NotFound
 from tailrace.state.database import Database, Transaction
 from tailrace.state.ids import now
+
+
+class Known(NamedTuple):
+    """A source that the activation has opened before."""
+
+    number: int
+    identity: str
+    path: str
+
+
+def known_sources(database: Database, activation_id: str, place: str, path: str) -> list[Known]:
+    """The sources whose identity begins with `place`, and the last of that path, newest first."""
+    with database.read() as transaction:
+        found = transaction.execute(
+            "SELECT number, identity, path FROM sources WHERE activation_id = :activation_id "
+            "AND (identity LIKE :place OR path = :path) ORDER BY number DESC",
+            activation_id=activation_id,
+            place=place + "%",
+            path=path,
+        )
+    return [Known(**row) for row in found]
+
+
+def reidentify(database: Database, activation_id: str, number: int, identity: str) -> None:
+    """Give a source another identity: it has grown, or is no more what it was."""
+    with database.write() as transaction:
+        transaction.execute(
+            "UPDATE sources SET identity = :identity "
+            "WHERE activation_id = :activation_id AND number = :number",
+            activation_id=activation_id,
+            number=number,
+            identity=identity,
+        )
 
 
 def source_number(database: Database, activation_id: str, identity: str, path: str) -> int:

@@ -1,0 +1,89 @@
+"""Group commits: what was settled becomes true a few times a second, all at once.
+
+A commit waits for the disk, so it happens in a thread of its own, one at a time. What it holds was
+gathered by the reading thread at one moment: counters and checkpoints that belong together.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+
+from tailrace.destination import Clock
+from tailrace.errors import TailraceError
+from tailrace.ledger import Ledger
+from tailrace.store.journal import Checkpoint
+
+EVERY = 0.2
+RECORDS = 2000
+"""A commit follows after so many seconds or delivered records. What was delivered since, and what
+was in flight, is what a crash makes an export send again."""
+
+Commit = Callable[[Ledger, Mapping[int, Checkpoint]], None]
+"""Makes counters and checkpoints (by source number) true. Raises StateError."""
+
+
+class Committer:
+    """Commits in the background. The reading thread asks `due`, and starts the next."""
+
+    def __init__(self, commit: Commit, clock: Clock) -> None:
+        self._commit = commit
+        self._clock = clock
+        self._next = clock.monotonic() + EVERY
+        self._delivered = 0
+        self._changed = threading.Condition()
+        self._work: tuple[Ledger, Mapping[int, Checkpoint]] | None = None
+        self._closed = False
+        self._failure: TailraceError | None = None
+        self._told = False
+        self._thread = threading.Thread(target=self._run, name="tailrace-commit", daemon=True)
+        self._thread.start()
+
+    def due(self, now: float, delivered: int) -> bool:
+        """Whether it is time for the next, and the last one is done. Raises what that one raised,
+        once."""
+        if now < self._next and delivered - self._delivered < RECORDS:
+            return False
+        with self._changed:
+            if self._failure is not None and not self._told:
+                self._told = True
+                raise self._failure
+            return self._work is None and self._failure is None
+
+    def start(self, ledger: Ledger, checkpoints: Mapping[int, Checkpoint]) -> None:
+        """Commit this, soon. The last one must be done."""
+        self._next = self._clock.monotonic() + EVERY
+        self._delivered = ledger.delivered
+        with self._changed:
+            self._work = (ledger, checkpoints)
+            self._changed.notify_all()
+
+    def finish(self, ledger: Ledger, checkpoints: Mapping[int, Checkpoint]) -> None:
+        """The last commit; when it returns, it is true. Raises StateError."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._work is None)
+            self._closed = True
+            self._changed.notify_all()
+        self._thread.join()
+        if self._failure is not None:
+            if self._told:
+                return
+            raise self._failure
+        self._commit(ledger, checkpoints)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._work is not None or self._closed)
+                if self._work is None:
+                    return
+                work = self._work
+            try:
+                self._commit(*work)
+            except TailraceError as error:
+                self._failure = error
+            except Exception as error:
+                self._failure = TailraceError(f"the commit failed: unexpected {type(error).__name__}")
+            with self._changed:
+                self._work = None
+                self._changed.notify_all()

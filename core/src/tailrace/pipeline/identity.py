@@ -1,0 +1,42 @@
+"""Which file it is, however it is called: device, inode and how it begins."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from contextlib import suppress
+from pathlib import Path
+
+HEAD = 64 * 1024
+"""So many bytes of the beginning tell one file from another that came to the same inode."""
+
+
+class Identity:
+    """The identity of a regular file. As text: `DEVICE:INODE:LENGTH:DIGEST`, where the digest is of
+    the first LENGTH bytes, so that a short file is known again after it has grown."""
+
+    def __init__(self, path: Path, status: os.stat_result) -> None:
+        self.place = f"{status.st_dev}:{status.st_ino}:"
+        """What every identity of this inode begins with."""
+        self._path = path
+        self.length = min(status.st_size, HEAD)
+
+    def __str__(self) -> str:
+        return f"{self.place}{self.length}:{self._digest(self.length)}"
+
+    def matches(self, stored: str) -> bool:
+        """Whether the text is an identity of this file, of today or from when it was shorter."""
+        length, _, digest = stored.removeprefix(self.place).partition(":")
+        if not stored.startswith(self.place) or not length.isdigit() or int(length) > self.length:
+            return False
+        return digest == self._digest(int(length))
+
+    def is_shorter_than(self, stored: str) -> bool:
+        """Whether the file of that identity was here, and longer than this one is."""
+        length, _, _ = stored.removeprefix(self.place).partition(":")
+        return stored.startswith(self.place) and length.isdigit() and int(length) > self.length
+
+    def _digest(self, length: int) -> str:
+        with suppress(OSError), open(self._path, "rb") as file:
+            return hashlib.sha256(file.read(length)).hexdigest()[:32]
+        return ""

@@ -1,0 +1,101 @@
+"""How far an activation has come with each of its sources, and what its runs counted.
+
+Both are changed in one transaction, so after a crash the counters belong to the positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tailrace.errors import StateError
+from tailrace.store.hold import Hold
+from tailrace.store.part import Full, Part
+from tailrace.store.runs import Runs
+
+
+class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
+    """Where a source stands. Reading goes on at `offset` (bytes of the content) and `line`. Of the
+    lines before `read_line` only those of `unsettled` have yet to meet their fate. `tail` is the
+    length of a last line without an end that was read already; it begins at `offset`."""
+
+    offset: int
+    line: int
+    read_line: int
+    starts: tuple[int, ...] = ()
+    ends: tuple[int, ...] = ()
+    tail: int = 0
+
+    @property
+    def unsettled(self) -> Runs:
+        return Runs(self.starts, self.ends)
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_checkpoint = msgspec.msgpack.Decoder(Checkpoint).decode
+_decode_counts = msgspec.msgpack.Decoder(dict[str, Any]).decode
+
+
+class Journal:
+    """The journal of one activation, held by this process until `close`."""
+
+    def __init__(self, folder: Path, activation: str) -> None:
+        """`folder` is the activation's own, and exists. Raises ActivationBusy or StateError."""
+        try:
+            self._hold = Hold(folder / "lock", activation)
+        except OSError as error:
+            raise StateError(
+                f"the folder {folder} cannot be used: {error.strerror}",
+                hint="make it writable, or set TAILRACE_HOME to another",
+            ) from None
+        try:
+            self._part = Part(folder / "journal.mdb")
+        except BaseException:
+            self._hold.close()
+            raise
+
+    def checkpoint(self, source: int) -> Checkpoint | None:
+        """Where the source of that number stood, when it was opened."""
+        stored = self._part.get(_source(source))
+        return None if stored is None else _decode_checkpoint(stored)
+
+    def counts(self, run: int) -> dict[str, Any] | None:
+        """What a run had counted at its last commit; None for one that committed nothing."""
+        stored = self._part.get(_run(run))
+        return None if stored is None else _decode_counts(stored)
+
+    def begin(self, run: int) -> None:
+        """A run begins; what runs before it had counted is forgotten. Raises StateError."""
+        changes: dict[bytes, bytes | None] = {key: None for key, _ in self._part.items(b"n")}
+        self._change({**changes, _run(run): _encode({})})
+
+    def commit(self, run: int, counts: Mapping[str, Any], checkpoints: Mapping[int, Checkpoint]) -> None:
+        """Make it true. When it returns it survives a power cut. Raises StateError."""
+        changes: dict[bytes, bytes | None] = {
+            _source(number): _encode(checkpoint) for number, checkpoint in checkpoints.items()
+        }
+        changes[_run(run)] = _encode(counts)
+        self._change(changes)
+
+    def _change(self, changes: Mapping[bytes, bytes | None]) -> None:
+        try:
+            self._part.commit(changes)
+        except Full:
+            raise StateError("the store of positions is full", hint="see: tailrace state --help") from None
+
+    def close(self) -> None:
+        with suppress(Exception):
+            self._part.close()
+        self._hold.close()
+
+
+def _source(number: int) -> bytes:
+    return b"c" + number.to_bytes(8, "big")
+
+
+def _run(number: int) -> bytes:
+    return b"n" + number.to_bytes(8, "big")

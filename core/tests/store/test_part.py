@@ -1,0 +1,193 @@
+"""One store: all or nothing, and damage is refused or does not matter, never read wrong."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tailrace import StateDamaged, StateError
+from tailrace.store import part as module
+from tailrace.store.part import Full, Part, check
+from tailrace.store.runs import Runs
+
+VALUES = {b"k%05d" % number: b"value %d " % number * (number % 7 + 1) for number in range(3000)}
+
+
+def made(path: Path) -> Path:
+    part = Part(path)
+    part.commit(dict(VALUES))
+    part.close()
+    return path
+
+
+def read(path: Path, *, check: bool = True) -> dict[bytes, bytes]:
+    part = Part(path, check=check)
+    try:
+        return dict(part.items(b"k"))
+    finally:
+        part.close()
+
+
+def test_what_was_committed_is_there_after_it_was_opened_again(tmp_path: Path) -> None:
+    path = made(tmp_path / "a.mdb")
+    assert read(path) == VALUES
+    part = Part(path)
+    assert part.get(b"k00001") == VALUES[b"k00001"]
+    assert part.get(b"unknown") is None
+    part.commit({b"k00001": None, b"k00002": b"new"})
+    assert part.get(b"k00002") == VALUES[b"k00002"]  # as of the last refresh
+    part.refresh()
+    assert part.get(b"k00001") is None
+    assert part.get(b"k00002") == b"new"
+    part.close()
+    assert os.stat(path).st_mode & 0o777 == 0o600
+
+
+def test_a_process_that_dies_leaves_all_that_was_committed(tmp_path: Path) -> None:
+    path = tmp_path / "a.mdb"
+    program = (
+        "import os, sys; from pathlib import Path; from tailrace.store.part import Part\n"
+        "part = Part(Path(sys.argv[1]))\n"
+        "for n in range(50): part.commit({b'k%d' % n: b'v', b'last': b'%d' % n})\n"
+        "os.kill(os.getpid(), 9)"
+    )
+    ended = subprocess.run([sys.executable, "-c", program, path], check=False, timeout=60)
+    assert ended.returncode == -9
+    part = Part(path)
+    assert part.get(b"last") == b"49"
+    assert len(dict(part.items(b"k"))) == 50
+    part.close()
+
+
+def test_a_file_that_was_not_closed_well_is_checked_in_another_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = made(tmp_path / "a.mdb")
+    checked: list[Path] = []
+    monkeypatch.setattr(module, "_check_elsewhere", checked.append)
+    read(path)
+    assert checked == []
+    path.with_suffix(".note").unlink()
+    read(path)
+    assert checked == [path]
+    os.utime(path)
+    read(path)
+    assert checked == [path, path]
+
+
+@pytest.mark.parametrize("left", [0, 1, 4095, 4096, 20_000, 100_000])
+def test_a_file_that_was_cut(tmp_path: Path, left: int) -> None:
+    path = made(tmp_path / "a.mdb")
+    os.truncate(path, left)
+    if left == 0:  # LMDB takes it for a new one; the note says that it is not
+        with pytest.raises(StateDamaged, match="damaged"):
+            read(path)
+        return
+    with pytest.raises(StateDamaged, match=r"a\.mdb is damaged"):
+        read(path)
+
+
+def test_a_page_of_zeros_and_a_file_of_noise(tmp_path: Path) -> None:
+    path = made(tmp_path / "a.mdb")
+    whole = path.read_bytes()
+    for page in range(2, len(whole) // 4096):
+        path.write_bytes(whole[: page * 4096] + bytes(4096) + whole[(page + 1) * 4096 :])
+        try:
+            assert read(path) == VALUES  # a page that nothing uses
+        except StateDamaged:
+            continue
+    path.write_bytes(random.Random(7).randbytes(100_000))
+    with pytest.raises(StateDamaged):
+        read(path)
+
+
+def test_one_flipped_byte_is_refused_or_does_not_matter(tmp_path: Path) -> None:
+    """Checked in this process, with the check that runs in another one: a thousand places, and the
+    few of them that would end the process are left to the test above."""
+    path = made(tmp_path / "a.mdb")
+    whole = path.read_bytes()
+    draw = random.Random(11)
+    program = (
+        "import sys; from pathlib import Path; from tailrace.store.part import check\n"
+        "from tailrace.errors import StateError\n"
+        "path, places = Path(sys.argv[1]), [int(p) for p in sys.argv[2].split(',')]\n"
+        "whole = path.read_bytes()\n"
+        "for place in places:\n"
+        "    path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1:])\n"
+        "    print(place, flush=True)\n"
+        "    try: check(path)\n"
+        "    except StateError: print('refused', flush=True)\n"
+        "    else: print('right', flush=True)\n"
+    )
+    # The last two pages of metadata decide which page is the root: all of their bytes are of interest.
+    places = [draw.randrange(len(whole)) for _ in range(1000)]
+    seen = {"refused": 0, "right": 0, "died": 0}
+    while places:
+        path.write_bytes(whole)
+        given = ",".join(map(str, places))
+        ended = subprocess.run(
+            [sys.executable, "-c", program, path, given],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        words = ended.stdout.split()
+        for word in words[1::2]:
+            seen[word] += 1
+        done = (len(words) + 1) // 2
+        if len(words) % 2:
+            seen["died"] += 1  # only the checking process does
+        for place, word in zip(words[::2], words[1::2], strict=False):
+            if word == "right":
+                flipped = bytearray(whole)
+                flipped[int(place)] ^= 1 << int(place) % 8
+                path.write_bytes(flipped)
+                assert read(path, check=False) == VALUES  # checked above, in the other process
+        places = places[done:]
+    assert sum(seen.values()) == 1000
+    assert seen["refused"] > 100
+    assert seen["right"] > 100
+
+
+def test_a_full_map_grows(tmp_path: Path) -> None:
+    part = Part(tmp_path / "a.mdb", map_size=64 * 1024)
+    part.commit({b"first": b"1"})
+    with pytest.raises(Full):
+        part.commit({b"k%d" % n: bytes(1000) for n in range(200)})
+    part.refresh()
+    assert dict(part.items(b"k")) == {}
+    for _ in range(3):
+        part.grow()
+    part.commit({b"k%d" % n: bytes(1000) for n in range(200)})
+    part.refresh()
+    assert len(dict(part.items(b"k"))) == 200
+    part.close()
+    check(tmp_path / "a.mdb")
+
+
+def test_a_store_of_a_newer_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.mdb"
+    monkeypatch.setattr(module, "FORMAT", 2)
+    part = Part(path)
+    part.commit({b"a": b"b"})
+    part.close()
+    monkeypatch.setattr(module, "FORMAT", 1)
+    with pytest.raises(StateError, match="newer Tailrace"):
+        Part(path)
+
+
+@settings(max_examples=200)
+@given(numbers=st.sets(st.integers(0, 60)))
+def test_runs_hold_what_they_were_made_of(numbers: set[int]) -> None:
+    runs = Runs.of(numbers)
+    assert {number for number in range(62) if number in runs} == numbers
+    assert len(runs) == sum(number - 1 not in numbers for number in numbers)
+    assert all(a < b for a, b in zip(runs.ends, runs.starts[1:], strict=False))

@@ -1,0 +1,225 @@
+"""An export that ended, however it did, goes on where everything before was settled."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import random
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tailrace import Ledger
+from tailrace.destination import Limits
+from tailrace.pipeline import commit as committing
+from tailrace.store.journal import Checkpoint
+from tests import rig
+from tests.endtoend import Ended, Site, keys, update, updates
+from tests.rig import Fault, Fickle
+
+AGAIN = b"warning: nothing is new since an earlier run; --from-start reads all of it again\n"
+
+
+def fresh(ended: Ended) -> int:
+    """The number of records that an export delivered, and nothing else happened."""
+    assert ended.code == 0
+    assert set(ended.counts) <= {"received", "delivered"}
+    return ended.counts.get("delivered", 0)
+
+
+def test_a_file_that_was_exported_is_not_exported_again(site: Site) -> None:
+    path = site.file("in.jsonl", updates(10))
+    assert fresh(site.export(path)) == 10
+    again = site.export(path)
+    assert fresh(again) == 0
+    assert again.err == AGAIN
+    assert again.ledger["sources"][0]["line"] == 11
+    assert site.arrived() == keys(10)
+    assert fresh(site.run("export", "hot", path, "--json", "--quiet", "--from-start")) == 10
+    assert fresh(site.export(path, activation="random")) == 10  # each activation has its own place
+
+
+def test_a_file_that_grew_goes_on(site: Site) -> None:
+    path = site.file("in.jsonl", updates(10))
+    assert fresh(site.export(path)) == 10
+    with open(path, "ab") as file:
+        file.write(updates(5, 10))
+    moved = path.rename(path.with_name("moved.jsonl"))
+    ended = site.export(moved)
+    assert fresh(ended) == 5
+    assert ended.err == b""
+    assert ended.ledger["sources"][0] | {"source": ""} == {
+        "source": "",
+        "number": 1,
+        "offset": moved.stat().st_size,
+        "line": 16,
+    }
+    assert site.arrived() == keys(15)
+
+
+def test_a_last_line_without_an_end_is_read_again_when_it_grew(site: Site) -> None:
+    path = site.file("in.jsonl", updates(3) + update(3))
+    assert fresh(site.export(path)) == 4
+    assert fresh(site.export(path)) == 0
+    with open(path, "ab") as file:
+        file.write(b"\n")
+    assert fresh(site.export(path)) == 0  # the same update, now with its end
+    with open(path, "ab") as file:
+        file.write(update(4)[:-20])
+    assert site.export(path).counts == {"received": 1, "dead_lettered": 1}
+    with open(path, "ab") as file:
+        file.write(update(4)[-20:] + b"\n" + update(5))
+    assert fresh(site.export(path)) == 2
+    assert site.arrived() == keys(6)
+
+
+@pytest.mark.parametrize("how", ["truncated", "replaced"])
+def test_a_file_that_is_no_more_what_it_was(site: Site, how: str) -> None:
+    path = site.file("in.jsonl", updates(10))
+    assert fresh(site.export(path)) == 10
+    if how == "truncated":
+        os.truncate(path, len(updates(4)))
+        said, count = "is shorter than it was", 4
+    else:
+        site.file("new.jsonl", updates(6, 10)).replace(path)
+        said, count = "is another file than it was", 6
+    ended = site.export(path)
+    assert fresh(ended) == count
+    assert f"{said}, so it is read as a new source".encode() in ended.err
+    assert ended.ledger["sources"][0]["number"] == 2
+    assert fresh(site.export(path)) == 0
+
+
+def test_a_compressed_file_goes_on(site: Site) -> None:
+    whole = gzip.compress(updates(400)) + gzip.compress(updates(400, 400))
+    path = site.file("in.jsonl.gz", whole[:-30])
+    assert site.export(path).code == 8
+    arrived = len(site.arrived())
+    assert arrived > 400
+    path.write_bytes(whole)
+    assert fresh(site.export(path)) == 800 - arrived
+    assert site.arrived() == keys(800)
+
+
+def test_what_was_stopped_is_settled_later(site: Site) -> None:
+    """Refused for good in the first run, accepted in the second: nothing is sent twice."""
+    from tests.fakes.kinesis_server import FailRecords
+
+    path = site.file("in.jsonl", updates(300))
+    site.server.always("PutRecords", FailRecords(dict.fromkeys(range(0, 300, 3), "InternalFailure")))
+    ended = site.run("export", "hot", path, "--json", "--quiet", "--give-up-after", "0.5")
+    assert ended.code == 6
+    assert ended.ledger["pending"] > 0
+    site.server.always("PutRecords", None)
+    assert fresh(site.export(path)) == ended.ledger["pending"]
+    assert site.arrived() == keys(300)
+
+
+def test_standard_input_has_no_place_to_go_on_from(site: Site) -> None:
+    for _ in range(2):
+        assert fresh(site.export("-", stdin=updates(5))) == 5
+
+
+# --- any commit may be the last ---------------------------------------------------------------
+
+FAULTS = st.builds(
+    Fault,
+    kind=st.sampled_from(["retry", "throttled", "ambiguous"]),
+    part=st.floats(0, 1),
+    whole=st.booleans(),
+    taken=st.just(False),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    kinds=st.lists(st.sampled_from(["good", "bad", "other", "blank", "poison"]), max_size=80),
+    script=st.lists(st.none() | FAULTS, max_size=8),
+    records=st.integers(1, 9),
+    cut=st.randoms(use_true_random=False),
+    tail=st.booleans(),
+)
+def test_any_commit_may_be_the_last(
+    tmp_path_factory: pytest.TempPathFactory,
+    kinds: list[str],
+    script: list[Fault | None],
+    records: int,
+    cut: random.Random,
+    tail: bool,
+) -> None:
+    """A run is cut off behind a commit, chosen at random, and another goes on from there. Whatever
+    that commit calls settled is not sent again, and all else is."""
+    lines = [_line(kind, number) for number, kind in enumerate(kinds)]
+    path = tmp_path_factory.mktemp("restart") / "in.jsonl"
+    path.write_bytes(b"\n".join(lines) + (b"" if tail or not lines else b"\n"))
+    good = {f"id-{n}" for n, kind in enumerate(kinds) if kind == "good"}
+    dead = sum(kind in ("bad", "poison") for kind in kinds)
+    poison = frozenset(f"id-{n}" for n, kind in enumerate(kinds) if kind == "poison")
+    commits: list[tuple[Ledger, Checkpoint, Counter[str]]] = []
+    first = Fickle(script, poison=poison)
+
+    def commit(ledger: Ledger, checkpoints: Mapping[int, Checkpoint]) -> None:
+        if 1 in checkpoints:
+            commits.append((ledger, checkpoints[1], first.taken.copy()))
+
+    limits = Limits(records=records, bytes=2**20, record_bytes=2**16)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(committing, "EVERY", 0.0)  # as often as the last one is done
+        outcome = rig.export(first, path, limits=limits, commit=commit, budget=1)
+    assert outcome.error is None
+    ledger, checkpoint, taken = cut.choice(commits)
+    assert ledger.balanced
+    second = Fickle(poison=poison)
+    later = rig.export(second, path, limits=limits, checkpoint=checkpoint)
+    assert later.error is None
+    assert ledger.received - ledger.pending + later.ledger.received == len(kinds) - kinds.count("blank")
+    assert ledger.delivered + later.ledger.delivered == len(good)
+    assert ledger.dead_lettered + later.ledger.dead_lettered == dead
+    assert set(taken) | set(second.taken) >= good
+    assert ledger.delivered + sum(second.taken.values()) == len(good)
+
+
+def test_commits_come_in_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or the test above would cut at the end only."""
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(updates(200))
+    monkeypatch.setattr(committing, "EVERY", 0.0)
+    delivered: list[int] = []
+    rig.export(
+        Fickle(),
+        path,
+        limits=Limits(records=1, bytes=2**20, record_bytes=2**16),
+        budget=1,
+        commit=lambda ledger, made: delivered.append(ledger.delivered),
+    )
+    assert len(set(delivered)) > 5
+    assert delivered[-1] == 200
+
+
+def _line(kind: str, number: int) -> bytes:
+    if kind == "bad":
+        return b"{nonsense %d" % number
+    if kind == "blank":
+        return b""
+    return update(number, segment="no-such-segment") if kind == "other" else update(number)
+
+
+def test_a_checkpoint_does_not_go_back_while_lines_are_left_out(tmp_path: Path) -> None:
+    """A second run that is cut off before it has come to where the first was."""
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(updates(20))
+    size = len(update(0)) + 1
+    left = Checkpoint(offset=2 * size, line=3, read_line=15, starts=(3, 9), ends=(4, 11))
+    seen: list[Checkpoint] = []
+    exporter = Fickle()
+    outcome = rig.export(
+        exporter, path, checkpoint=left, commit=lambda ledger, made: seen.append(made[1]) if made else None
+    )
+    assert sorted(exporter.taken) == sorted(f"id-{n}" for n in [2, 8, 9, *range(14, 20)])
+    assert outcome.ledger.received == 9
+    assert seen[-1].read_line == 21
+    assert all(made.read_line >= 15 for made in seen)
