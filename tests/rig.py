@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 from tailrace.deadletters import DeadLetter, DeadLetterFile, DeadLetters
 from tailrace.destination import Batch, BatchResult, Exporter, Failure, FailureKind, KeyPlan, Limits, Plan
@@ -131,6 +132,7 @@ def export(
     on_line: Callable[[bytes], None] = lambda line: None,
     commit: Commit | None = None,
     checkpoint: Checkpoint | None = None,
+    ordering: Literal["key", "none"] = "none",
 ) -> Outcome:
     """Run an export to its end, whatever the end is. `on_line` runs before a line is looked at."""
     given = activation()
@@ -159,6 +161,7 @@ def export(
             budget=budget,
             commit=commit,
             checkpoint_of=lambda number: checkpoint,
+            ordering=ordering,
         )
         ledger, error = ending(lambda: Running(job).execute())
         return Outcome(ledger, error, DeadLetters(Path(folder)).list())

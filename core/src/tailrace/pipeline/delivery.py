@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -100,6 +100,7 @@ class Delivery:
         write_timeout: float,
         clock: Clock,
         bury: Callable[[Sequence[Refused]], None],
+        settled: Callable[[Iterable[str]], None] | None = None,
         budget: int = BUDGET,
     ) -> None:
         self._exporter = exporter
@@ -109,6 +110,7 @@ class Delivery:
         self._write_timeout = write_timeout
         self._clock = clock
         self._bury = bury
+        self._settled = settled
         self._budget = budget
         self._lock = threading.Lock()
         self._work_ready = threading.Condition(self._lock)
@@ -189,9 +191,7 @@ class Delivery:
         """No more parcels: wait until every record has met its fate, writing has failed, or `tick`
         answers True. Then end the threads. One that hangs in a plugin is left behind; with `abandon`
         so is each that still writes when `tick` answers True, and its records stay pending."""
-        with self._lock:
-            self._flush = True
-            self._work_ready.notify_all()
+        self.flush()
         while True:
             self.collect()
             with self._lock:
@@ -216,8 +216,24 @@ class Delivery:
                     return
         self.collect()
 
+    def flush(self) -> None:
+        """Nothing more comes from the source: what was refused need not wait for company."""
+        with self._lock:
+            self._flush = True
+            self._work_ready.notify_all()
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is being written, nor waits to be, nor waits to be settled."""
+        return not (self._parcels or self._waiting)
+
+    def wait(self) -> None:
+        """Until a write comes back and is settled, or a moment has passed."""
+        self._wait()
+        self.collect()
+        self.check()
+
     def _wait(self) -> None:
-        """Until a write comes back, or a moment has passed."""
         with self._lock:
             if not self._answered:
                 self._back.wait(TICK)
@@ -369,6 +385,9 @@ class Delivery:
                 if index not in failures:
                     self._forget(record)
         self.counts.delivered += size - len(failures)
+        if self._settled is not None:
+            keys = [r[0] for r in parcel.records] if parcel is not None else [r.key for r in riders]
+            self._settled(key for index, key in enumerate(keys) if index not in failures)
         if size > len(failures):
             self._failing_since = None
         if refused:
@@ -376,6 +395,8 @@ class Delivery:
             self.counts.rejected += len(refused)
             for letter in refused:
                 self._forget(letter.record)
+            if self._settled is not None:
+                self._settled(letter.record.key for letter in refused)
         if again:
             self._send_again(again, failures, size)
 

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from typing import Literal
 
 from tailrace.deadletters import DeadLetterFile
 from tailrace.destination import Clock, Exporter, Plan
@@ -23,6 +24,7 @@ from tailrace.pipeline.commit import Commit, Committer
 from tailrace.pipeline.compile import Compiled, InvalidUpdate
 from tailrace.pipeline.delivery import BUDGET, Delivery
 from tailrace.pipeline.draining import Drain
+from tailrace.pipeline.lanes import Lanes
 from tailrace.pipeline.letters import Letters
 from tailrace.pipeline.pack import Parcel, record_size
 from tailrace.pipeline.resume import unread
@@ -75,6 +77,8 @@ class Job:
     """Makes checkpoints and counters true; None for a run that keeps none."""
     checkpoint_of: Callable[[int], Checkpoint | None] = lambda number: None
     """Where an earlier run left the source of that number."""
+    ordering: Literal["key", "none"] = "none"
+    """`key`: records of one partition key are accepted in input order."""
     known_letters: Set[tuple[int, int]] = frozenset()
     """Source number and offset of dead letters that a run left which was cut off."""
     notes: Sequence[str] = ()
@@ -101,6 +105,7 @@ class Running:
         self._received = self._filtered = 0
         self._letters = Letters(job.letters, job.activation_id, job.clock, job.known_letters)
         self._parcel = Parcel()
+        self._lanes = Lanes() if job.ordering == "key" else None
         self._parcel_held = job.budget // PARCELS
         self._next_progress = 0.0
         self._next_save = self._started + SAVE_EVERY
@@ -116,6 +121,7 @@ class Running:
             write_timeout=job.write_timeout,
             clock=job.clock,
             bury=self._letters.write_refused,
+            settled=self._lanes.settled if self._lanes is not None else None,
             budget=job.budget,
         )
 
@@ -156,12 +162,18 @@ class Running:
             except SourceUnreadable as error:
                 self._errors.append(error)
         self._close_parcel()
+        if self._lanes is not None:
+            self._empty_lanes(self._lanes)
 
     def _met(self) -> int:
         """Updates whose fate is known or in hand. An interrupt may come between reading a line and
         that: the line counts as not read."""
         letters = self._letters.written + self._letters.waiting
-        return self._filtered + letters + self._delivery.counts.submitted + len(self._parcel)
+        return self._filtered + letters + self._delivery.counts.submitted + len(self._parcel) + self._in_lanes
+
+    @property
+    def _in_lanes(self) -> int:
+        return self._lanes.waiting if self._lanes is not None else 0
 
     def _ending(self) -> bool:
         return self._job.stop.is_set() or self._delivery.failure is not None
@@ -176,6 +188,8 @@ class Running:
             else:
                 self._close_parcel()  # nothing has come for a while: send what there is
             self._delivery.collect()
+            if self._lanes is not None and self._lanes.waiting:
+                self._move_lanes(self._lanes)
             self._tick()
             if self._ending():
                 return
@@ -184,7 +198,7 @@ class Running:
         """Project and pack the lines of a block. False: writing has ended."""
         project, limits, letters = self._job.compiled.project, self._limits, self._letters
         overhead, most = limits.record_overhead, min(limits.record_bytes, limits.bytes)
-        parcel = self._parcel
+        lanes, parcel = self._lanes, self._parcel
         offset = end = block.offset
         number = block.number - 1
         since, filtered, blank = block.number, 0, 0  # what is not counted yet
@@ -193,7 +207,7 @@ class Running:
                 offset = end
                 end += len(line)
                 try:
-                    record = project(line)
+                    projected = project(line)
                 except InvalidUpdate as invalid:
                     if not line.strip():
                         blank += 1
@@ -206,14 +220,17 @@ class Running:
                         letters.write()
                         number -= 1
                     continue
-                if record is None:
+                if projected is None:
                     filtered += 1
                     continue
-                key, data = record
+                key, data = projected
                 size = len(data) + len(key) + overhead if key.isascii() else record_size(key, data, overhead)
                 if size > most:
                     message = f"the record is {size:,} bytes; the limit is {most:,}"
                     letters.add("too-large", message, track, line, offset, number)
+                    continue
+                record = (key, data, line, track, offset, number)
+                if lanes is not None and not lanes.enter(record, size):
                     continue
                 if (
                     len(parcel.records) >= limits.records
@@ -228,7 +245,7 @@ class Running:
                         end, number = offset, number - 1
                         return False
                     parcel = self._parcel
-                parcel.records.append((key, data, line, track, offset, number))
+                parcel.records.append(record)
                 parcel.size += size
                 parcel.held += len(data) + len(line)
         except BaseException:
@@ -260,6 +277,38 @@ class Running:
         parcel, self._parcel = self._parcel, Parcel()
         return self._delivery.submit(parcel, self._waiting)
 
+    # --- lanes --------------------------------------------------------------------------------
+
+    def _move_lanes(self, lanes: Lanes) -> None:
+        """Pack what may go out now, and wait while the lanes are full."""
+        self._pack_released(lanes)
+        if self._delivery.idle:  # nobody would release anything
+            self._close_parcel()
+        while lanes.full and not self._ending():
+            self._close_parcel()
+            self._await_lanes(lanes)
+
+    def _empty_lanes(self, lanes: Lanes) -> None:
+        """All has been read: wait until nothing waits for its key any more."""
+        self._delivery.flush()
+        while lanes.waiting and self._delivery.failure is None:
+            if self._await_lanes(lanes):
+                return
+            self._close_parcel()
+
+    def _await_lanes(self, lanes: Lanes) -> bool:
+        self._delivery.wait()
+        self._pack_released(lanes)
+        return self._waiting()
+
+    def _pack_released(self, lanes: Lanes) -> None:
+        limits = self._limits
+        for record, size in lanes.released():
+            parcel = self._parcel
+            if len(parcel) and (len(parcel) >= limits.records or parcel.size + size > limits.bytes):
+                self._close_parcel()
+            self._parcel.add(record, size)
+
     # --- settling -----------------------------------------------------------------------------
 
     def _unsettled(self) -> dict[Track, list[tuple[int, int]]]:
@@ -268,6 +317,8 @@ class Running:
         for track, number, offset in self._delivery.unsettled():
             found[track].append((number, offset))
         for _, _, _, track, offset, number in self._parcel.records:
+            found[track].append((number, offset))
+        for _, _, _, track, offset, number in self._lanes.records() if self._lanes is not None else ():
             found[track].append((number, offset))
         for track, number, offset in self._letters.unwritten():
             found[track].append((number, offset))
@@ -342,7 +393,7 @@ class Running:
             delivered=counts.delivered,
             filtered=self._filtered,
             dead_lettered=self._letters.written + counts.rejected,
-            pending=counts.pending + self._letters.waiting + len(self._parcel),
+            pending=counts.pending + self._letters.waiting + len(self._parcel) + self._in_lanes,
             retries=counts.retries,
             ambiguous_resends=counts.ambiguous,
             writes=counts.writes,

@@ -1,0 +1,80 @@
+"""Lanes: records of one key go out one after the other, in input order.
+
+A write may be refused in part, and what was refused goes out again later, behind others. So at most
+one record of a key is on its way at a time; the next ones wait in the key's lane until it has met its
+fate. Other keys are not held up. The reading thread alone uses this.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from hashlib import blake2b
+
+from tailrace.pipeline.pack import Packed, held
+
+BUDGET = 4 * 2**20
+"""Bytes of records and their updates that may wait in lanes; the source waits at the bound."""
+
+Sized = tuple[Packed, int]
+"""A record, and its size as the destination counts it."""
+
+
+class Lanes:
+    """`waiting` records, of `held` bytes, wait behind others of their key."""
+
+    def __init__(self, budget: int = BUDGET) -> None:
+        self._budget = budget
+        self._busy: dict[str, deque[Sized] | None] = {}
+        self._released: deque[Sized] = deque()
+        self.waiting = 0
+        self.held = 0
+
+    @property
+    def full(self) -> bool:
+        return self.held > self._budget
+
+    def enter(self, record: Packed, size: int) -> bool:
+        """Whether the record may go out now; else it waits in its lane."""
+        key = record[0]
+        lane = self._busy.get(key, self)
+        if lane is self:
+            self._busy[key] = None
+            return True
+        if lane is None:
+            self._busy[key] = deque([(record, size)])
+        else:
+            lane.append((record, size))  # type: ignore[union-attr]
+        self.waiting += 1
+        self.held += held(record[1], record[2])
+        return False
+
+    def settled(self, keys: Iterable[str]) -> None:
+        """Records of these keys have met their fate, so that the next ones may go out."""
+        busy = self._busy
+        for key in keys:
+            lane = busy.pop(key, None)
+            if lane:
+                self._released.append(lane.popleft())
+                busy[key] = lane or None
+
+    def released(self) -> Iterator[Sized]:
+        """What may go out now."""
+        while self._released:
+            record, size = self._released.popleft()
+            self.waiting -= 1
+            self.held -= held(record[1], record[2])
+            yield record, size
+
+    def records(self) -> Iterator[Packed]:
+        """All that wait."""
+        for record, _ in self._released:
+            yield record
+        for lane in self._busy.values():
+            for record, _ in lane or ():
+                yield record
+
+    def hottest(self) -> tuple[str, int]:
+        """The key that most records wait for, as a hash, and how many they are."""
+        key, lane = max(self._busy.items(), key=lambda each: len(each[1] or ()), default=("", None))
+        return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest(), len(lane or ())
