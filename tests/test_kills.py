@@ -177,13 +177,13 @@ def fresh_site(
         yield make
 
 
-@pytest.mark.parametrize("trigger", (*SERVER, *COMMIT))
+@pytest.mark.parametrize("trigger", [*SERVER, *COMMIT])
 def test_nothing_is_lost(fresh_site: Callable[[], Site], trigger: str) -> None:
     """Twenty-four kills in all."""
     assert sum(holds(fresh_site(), kill) for kill in kills(trigger, 4)) >= 3
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("trigger", (*SERVER, *COMMIT))
+@pytest.mark.parametrize("trigger", [*SERVER, *COMMIT])
 def test_nothing_is_lost_in_two_hundred_and_forty_kills(fresh_site: Callable[[], Site], trigger: str) -> None:
     assert sum(holds(fresh_site(), kill) for kill in kills(trigger, 50)) >= 40
