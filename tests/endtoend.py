@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import tailrace
 from tailrace.deadletters import DeadLetter
-from tests.fakes.kinesis_server import Accepted, KinesisServer, Stream
+from tailrace_kinesis.fakeserver import Accepted, KinesisServer, Stream
 
 SEGMENT = "7841ba61-23c1-4bb3-a495-00d695fe1e93"
 OTHER = "59bd2fcd-3c48-4b18-bf56-4f5c5e6967ae"

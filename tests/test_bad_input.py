@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from tailrace_kinesis.fakeserver import Refuse
 from tests.endtoend import OTHER, SEGMENT, Site, update
-from tests.fakes.kinesis_server import Refuse
 
 if sys.version_info >= (3, 14):
     from compression import zstd

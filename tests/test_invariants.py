@@ -24,9 +24,9 @@ from hypothesis import strategies as st
 from tailrace.destination import BatchResult, Failure
 from tailrace.errors import Interrupted, TailraceError, Unavailable
 from tailrace.ledger import Ledger
+from tailrace_kinesis.fakeserver import FailRecords, Raw, Refuse, Request, Reset, Step
 from tests import rig
 from tests.endtoend import CANARY, OTHER, SECRET, SEGMENT, Site, keys, update, updates
-from tests.fakes.kinesis_server import FailRecords, Raw, Refuse, Request, Reset, Step
 from tests.rig import Fault, Fickle
 
 pytestmark = pytest.mark.usefixtures("limited")

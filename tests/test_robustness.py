@@ -21,9 +21,9 @@ from typing import IO, Any
 import pytest
 
 from tailrace.errors import Interrupted, SourceUnreadable
+from tailrace_kinesis.fakeserver import Fault, Refuse, Request, Role, Silence
 from tests import rig
 from tests.endtoend import Ended, Site, keys, update, updates
-from tests.fakes.kinesis_server import Fault, Refuse, Request, Role, Silence
 from tests.rig import Fickle
 
 pytestmark = [

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from plugins.kinesis.tests.kit import KEY, SECRET
-from tests.fakes.kinesis_server import KinesisServer, Stream
+from tailrace_kinesis.fakeserver import KinesisServer, Stream
 
 
 @pytest.fixture(autouse=True)

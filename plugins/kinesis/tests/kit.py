@@ -9,7 +9,7 @@ from typing import Any
 
 from tailrace import ActivationInfo, Batch, BatchResult, Exporter, HookContext, Plan, Secret, Transient
 from tailrace_kinesis import destination
-from tests.fakes.kinesis_server import KinesisServer
+from tailrace_kinesis.fakeserver import KinesisServer
 
 KEY, SECRET, TOKEN = "AKIDEXAMPLE", "canary-secret-8d1f", "canary-token-55aa"
 SECRETS = {"env:SECRET": SECRET, "env:TOKEN": TOKEN, "env:WRONG": "canary-wrong-77"}

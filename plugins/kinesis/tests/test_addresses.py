@@ -9,7 +9,7 @@ import pytest
 from plugins.kinesis.tests.kit import batch, exporting
 from tailrace import Misconfigured
 from tailrace_kinesis.addresses import check_endpoint, check_peer, check_proxy, check_resolved
-from tests.fakes.kinesis_server import KinesisServer
+from tailrace_kinesis.fakeserver import KinesisServer
 
 GOOD = [
     "https://kinesis.eu-west-1.amazonaws.com",

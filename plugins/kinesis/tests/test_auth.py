@@ -9,7 +9,7 @@ import pytest
 from plugins.kinesis.tests.kit import context, settings
 from tailrace import AuthReport, Check, Misconfigured
 from tailrace_kinesis import auth, destination
-from tests.fakes.kinesis_server import Fault, KinesisServer, Raw, Refuse, Reset, Role, Stream
+from tailrace_kinesis.fakeserver import Fault, KinesisServer, Raw, Refuse, Reset, Role, Stream
 
 ROLE = "arn:aws:iam::123456789012:role/writer"
 ARN = "arn:aws:kinesis:eu-west-1:123456789012:stream/hot-leads"

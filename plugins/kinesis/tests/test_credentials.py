@@ -13,7 +13,7 @@ import pytest
 from plugins.kinesis.tests.kit import KEY, SECRET, batch, exporting
 from tailrace import AuthenticationFailed, BatchResult, Misconfigured, NotConnected, TailraceError, Transient
 from tailrace_kinesis.credentials import Keys, RoleCredentials
-from tests.fakes.kinesis_server import KinesisServer, Refuse, Reset, Role
+from tailrace_kinesis.fakeserver import KinesisServer, Refuse, Reset, Role
 
 ROLE = "arn:aws:iam::123456789012:role/writer"
 

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from plugins.kinesis.tests.kit import KEY, SECRET, batch, delivered, exporting, numbers
 from tailrace import Batch, Misconfigured
-from tailrace_kinesis.sizes import Sizes
-from tests.fakes.kinesis_server import (
+from tailrace_kinesis.fakeserver import (
     FailRecords,
     Fault,
     KinesisServer,
@@ -22,6 +21,7 @@ from tests.fakes.kinesis_server import (
     Silence,
     Stream,
 )
+from tailrace_kinesis.sizes import Sizes
 
 LIMIT = 1 << 20
 

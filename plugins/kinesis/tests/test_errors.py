@@ -9,7 +9,7 @@ import pytest
 from plugins.kinesis.tests.kit import batch, exporting, numbers
 from tailrace import AuthenticationFailed, Batch, Misconfigured, TailraceError, Transient
 from tailrace_kinesis.errors import RECORD_RULES, REQUEST_RULES, request_rule
-from tests.fakes.kinesis_server import FailRecords, KinesisServer, Raw, Refuse
+from tailrace_kinesis.fakeserver import FailRecords, KinesisServer, Raw, Refuse
 
 REQUESTS: list[tuple[int, str, str]] = [
     (400, "ProvisionedThroughputExceededException", "throttled"),

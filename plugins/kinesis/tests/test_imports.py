@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from tests.fakes.kinesis_server import KinesisServer
+from tailrace_kinesis.fakeserver import KinesisServer
 
 LOADED = "import json, sys; print(json.dumps(sorted(sys.modules)))"
 EXPORT = """

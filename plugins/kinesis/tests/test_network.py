@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from plugins.kinesis.tests.kit import KEY, SECRET, all_ambiguous, batch, exporting, numbers
-from plugins.kinesis.tests.network import Proxy, certificate, free_port, head, listening, request, reset
+from plugins.kinesis.tests.network import certificate
 from tailrace import Misconfigured, NotConnected, Transient
 from tailrace_kinesis import http
-from tests.fakes.kinesis_server import Drip, FailRecords, KinesisServer, Raw, Refuse, Silence, Stream
+from tailrace_kinesis.fakeserver import Drip, FailRecords, KinesisServer, Raw, Refuse, Silence, Stream
+from tailrace_kinesis.fakeserver.network import Proxy, free_port, head, listening, request, reset
 
 
 @pytest.fixture

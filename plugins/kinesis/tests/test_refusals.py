@@ -11,7 +11,7 @@ import pytest
 import tailrace
 from plugins.kinesis.tests.kit import KEY, SECRET
 from tailrace import Misconfigured, Tailrace
-from tests.fakes.kinesis_server import Fault, KinesisServer, Raw, Refuse
+from tailrace_kinesis.fakeserver import Fault, KinesisServer, Raw, Refuse
 
 SEGMENT = "7841ba61-23c1-4bb3-a495-00d695fe1e93"
 

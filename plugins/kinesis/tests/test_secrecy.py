@@ -11,7 +11,7 @@ import pytest
 from plugins.kinesis.tests.kit import KEY, SECRET, TOKEN, context, exporting, plan, settings
 from tailrace import Batch, BatchResult, TailraceError
 from tailrace_kinesis import destination
-from tests.fakes.kinesis_server import (
+from tailrace_kinesis.fakeserver import (
     FailRecords,
     Fault,
     KinesisServer,

@@ -1,73 +1,36 @@
-"""A scripted stand-in for Amazon Kinesis Data Streams and AWS STS, on loopback, in this process.
+"""The server itself: what it keeps, what it is told to do, and how it serves a call.
 
-    with KinesisServer(streams={"hot-leads": Stream(record_limit=1 << 20)},
-                       credentials={"AKIDEXAMPLE": "secret"}) as server:
-        server.url                                  # http://127.0.0.1:PORT, also serves STS
-        server.script("PutRecords", None, Refuse("ThrottlingException"), FailRecords({3: "InternalFailure"}))
-        ...
-        server.accepted("hot-leads")                # every accepted record, in the order of acceptance
-        server.calls                                # every call: operation, records, size, status, code
-
-A script is a list of steps, one for each call of an operation; when it ends, calls are served as usual.
-`server.always(operation, step)` applies to every call without a step of its own. A step is None (serve
-the call), a fault, or a callable that takes the `Request` and returns one of these. Faults:
-
-    Refuse(code, message="", status=400, headers={})   an AWS error, nothing accepted
-    FailRecords({index: code} | callable(index, key, data) -> code | None)   some records refused, the
-                                                     others accepted; a code may be (code, message)
-    Raw(body, status=200, headers={}, accept=False)  any answer; `accept` takes the records all the same
-    Change(callable(answer dict) -> answer dict)     accept, then change the answer (wrong counts, …)
-    Reset(accept=False)                              no answer: the connection is reset
-    Silence(accept=False)                            no answer until the server ends
-    Drip(seconds=0.05, accept=False)                 the right answer, one byte at a time
-
-Signatures are checked when `credentials` (access key -> secret) are given; None takes anything.
-`skew` shifts the server's clock, which shows in the Date header and in the check of signatures.
-
-STS: `roles={arn: Role(external_id="x", seconds=3600)}`. AssumeRole hands out temporary credentials that
-the server really enforces, expiry included: `server.expire()` makes all that were handed out expire.
+One lock guards one list of what was accepted, in the order of acceptance, and every count.
 """
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import secrets
 import ssl
 import threading
 import time
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
 from types import TracebackType
 from typing import Any
 
-from tests.fakes.kinesis_model import (
+from tailrace_kinesis.fakeserver.model import (
     ACCOUNT,
     REGION,
     Accepted,
     AwsError,
     Call,
-    Change,
-    Drip,
-    FailedCode,
-    FailRecords,
     Fault,
-    Raw,
-    Refuse,
     Request,
-    Reset,
     Role,
-    Silence,
     Step,
     Stream,
 )
-from tests.fakes.kinesis_wire import HttpServer, Signed, handler_for, xml
-
-__all__ = [
-    "ACCOUNT", "REGION", "Accepted", "Call", "Change", "Drip", "FailRecords", "Fault", "KinesisServer", "Raw",
-    "Refuse", "Request", "Reset", "Role", "Silence", "Step", "Stream",
-]  # fmt: skip
+from tailrace_kinesis.fakeserver.records import code_of, failed_entry, shard_of, validate
+from tailrace_kinesis.fakeserver.wire import HttpServer, Signed, xml
 
 
 class KinesisServer:
@@ -95,11 +58,12 @@ class KinesisServer:
         self._lock = threading.Lock()
         self._accepted: list[Accepted] = []
         self._calls: list[Call] = []
+        self._met: Counter[str] = Counter()
         self._scripts: dict[str, list[Step]] = {}
         self._defaults: dict[str, Step] = {}
         self._sequence = 49_645_000_000_000_000_000_000_000_000_000_000_000_000_000_000_000_000_000
         self.stopped = threading.Event()
-        self._http = HttpServer(("127.0.0.1", 0), handler_for(self))
+        self._http = HttpServer(self)
         if tls is not None:
             self._http.socket = tls.wrap_socket(self._http.socket, server_side=True)
         self._scheme = "http" if tls is None else "https"
@@ -139,6 +103,12 @@ class KinesisServer:
         with self._lock:
             return [record for record in self._accepted if record.stream == stream]
 
+    def met(self, *faults: str) -> int:
+        """How often a call or a record really met one of these faults: an AWS code, or the name of a
+        fault in lower case (`raw`, `change`, `reset`, `silence`, `drip`, `tls`)."""
+        with self._lock:
+            return sum(self._met[fault] for fault in faults)
+
     def script(self, operation: str, *steps: Step) -> None:
         """Add steps for the next calls of an operation."""
         with self._lock:
@@ -168,6 +138,10 @@ class KinesisServer:
     def note(self, call: Call) -> None:
         with self._lock:
             self._calls.append(call)
+
+    def count(self, fault: str) -> None:
+        with self._lock:
+            self._met[fault] += 1
 
     def now(self) -> float:
         return time.time() + self.skew
@@ -222,20 +196,20 @@ class KinesisServer:
 
     def put_records(self, request: Request, fault: Fault | None) -> dict[str, Any]:
         name, stream = self._stream(request.body)
-        self._validate(stream, request)
+        validate(stream, request)
         if request.body.get("DryRun") and stream.knows_dry_run:
             raise AwsError("DryRunOperationException", "The request would have succeeded.")
         answers: list[dict[str, Any]] = []
         failed = 0
         with self._lock:
             for index, (key, data) in enumerate(zip(request.keys, request.data, strict=True)):
-                code = _failed_code(fault, index, key, data)
-                shard = (
-                    f"shardId-{int(hashlib.md5(key.encode()).hexdigest(), 16) * stream.shards >> 128:012d}"
-                )
+                code = code_of(fault, index, key, data)
+                shard = shard_of(key, stream)
                 if code is not None:
                     failed += 1
-                    answers.append(_failed_entry(code, shard, name, self.account))
+                    entry = failed_entry(code, shard, name, self.account)
+                    self._met[entry["ErrorCode"]] += 1
+                    answers.append(entry)
                     continue
                 self._sequence += 1
                 sequence = str(self._sequence)
@@ -279,49 +253,3 @@ class KinesisServer:
                 "ResourceNotFoundException", f"Stream {name} under account {self.account} not found."
             )
         return name, stream
-
-    def _validate(self, stream: Stream, request: Request) -> None:
-        if stream.status not in ("ACTIVE", "UPDATING"):
-            raise AwsError("ResourceInUseException", "Stream is not ACTIVE.")
-        if not 1 <= len(request.data) <= stream.count_limit:
-            raise AwsError("ValidationException", _constraint("records", stream.count_limit))
-        total = 0
-        for number, (key, data) in enumerate(zip(request.keys, request.data, strict=True), 1):
-            size = len(key.encode()) + len(data)
-            total += size
-            if not 1 <= len(key) <= 256:
-                where = f"Value '{key}' at 'records.{number}.member.partitionKey'"
-                word = "greater than or equal to 1" if not key else "less than or equal to 256"
-                text = f"1 validation error detected: {where} failed to satisfy constraint"
-                raise AwsError("ValidationException", f"{text}: Member must have length {word}")
-            if size > stream.record_limit:
-                raise AwsError(
-                    "ValidationException", _constraint(f"records.{number}.member.data", stream.record_limit)
-                )
-        if total > stream.request_limit:
-            raise AwsError(
-                "InvalidArgumentException", f"Records size exceeds {stream.request_limit} bytes limit"
-            )
-
-
-def _failed_code(fault: Fault | None, index: int, key: str, data: bytes) -> FailedCode | None:
-    if not isinstance(fault, FailRecords):
-        return None
-    return fault.codes(index, key, data) if callable(fault.codes) else fault.codes.get(index)
-
-
-def _failed_entry(code: FailedCode, shard: str, stream: str, account: str) -> dict[str, str]:
-    if isinstance(code, tuple):
-        return {"ErrorCode": code[0], "ErrorMessage": code[1]}
-    if code == "ProvisionedThroughputExceededException":
-        text = f"Rate exceeded for shard {shard} in stream {stream} under account {account}."
-    else:
-        text = "Internal service failure."
-    return {"ErrorCode": code, "ErrorMessage": text}
-
-
-def _constraint(where: str, limit: int) -> str:
-    return (
-        f"1 validation error detected: Value at '{where}' failed to satisfy constraint: "
-        f"Member must have length less than or equal to {limit}"
-    )

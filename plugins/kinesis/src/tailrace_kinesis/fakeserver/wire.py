@@ -9,6 +9,7 @@ import json
 import re
 import secrets
 import socket
+import ssl
 import struct
 from collections.abc import Mapping
 from email.utils import formatdate
@@ -16,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.fakes.kinesis_model import (
+from tailrace_kinesis.fakeserver.model import (
     AwsError,
     Call,
     Change,
@@ -30,7 +31,7 @@ from tests.fakes.kinesis_model import (
 )
 
 if TYPE_CHECKING:
-    from tests.fakes.kinesis_server import KinesisServer
+    from tailrace_kinesis.fakeserver.server import KinesisServer
 
 XMLNS = "https://sts.amazonaws.com/doc/2011-06-15/"
 
@@ -47,8 +48,19 @@ class HttpServer(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 64
 
+    def __init__(self, fake: KinesisServer) -> None:
+        super().__init__(("127.0.0.1", 0), handler_for(fake))
+        self.fake = fake
+
+    def get_request(self) -> Any:
+        try:
+            return super().get_request()
+        except ssl.SSLError:
+            self.fake.count("tls")
+            raise
+
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Broken connections are part of the tests."""
+        """Broken connections are part of the play."""
 
 
 class Signed:
@@ -146,6 +158,8 @@ class _Handler(BaseHTTPRequestHandler):
         raise AwsError("UnknownOperationException")
 
     def _finish(self, operation: str, body: bytes, fault: Fault | None, answer: dict[str, Any]) -> None:
+        if isinstance(fault, Change | Reset | Silence | Raw | Drip):
+            self.fake.count(type(fault).__name__.lower())
         if isinstance(fault, Change):
             answer = fault.change(answer)
         if isinstance(fault, Reset | Silence):
@@ -188,6 +202,7 @@ class _Handler(BaseHTTPRequestHandler):
         except AwsError as error:
             refusal = error.refusal
             self._note(operation, body, refusal.status, refusal.code)
+            self.fake.count(refusal.code)
             text = f"<Error><Code>{refusal.code}</Code><Message>{refusal.message}</Message></Error>"
             content = f'<ErrorResponse xmlns="{XMLNS}">{text}</ErrorResponse>'
             self._send(refusal.status, content.encode(), {"Content-Type": "text/xml"})
@@ -197,6 +212,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _refuse(self, operation: str, body: bytes, refusal: Refuse) -> None:
         self._note(operation, body, refusal.status, refusal.code)
+        self.fake.count(refusal.code)
         content = json.dumps({"__type": refusal.code, "message": refusal.message}).encode()
         headers = {"Content-Type": "application/x-amz-json-1.1", **refusal.headers}
         self._send(refusal.status, content, headers)

@@ -1,4 +1,4 @@
-"""What a test says to the fake Kinesis server, and what the server tells. See `kinesis_server`."""
+"""What the server is told to do, and what it tells."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ REGION = "eu-west-1"
 
 @dataclass
 class Stream:
-    """One stream. A test may change it while the server runs."""
+    """One stream. It may be changed while the server runs."""
 
     record_limit: int = 1 << 20
     request_limit: int = 10 << 20
