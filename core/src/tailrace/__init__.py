@@ -63,6 +63,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from tailrace.exporting import Preview
+    from tailrace.faults import FaultPlace, FaultRow, SupportsFaults
     from tailrace.formats import FormatContract
     from tailrace.hooks import hookimpl
     from tailrace.keys import KeyRule
@@ -85,6 +86,7 @@ _HOME = {
         "SourceUnreadable", "StaleVersion", "StateDamaged", "StateError", "TailraceError",
         "Transient", "Unavailable", "UnknownDestination", "UsageError",
     ),
+    "faults": ("FaultPlace", "FaultRow", "SupportsFaults"),
     "hooks": ("hookimpl",),
     "keys": ("KeyRule",),
     "ledger": ("Ledger", "SourcePosition"),
@@ -101,15 +103,16 @@ _MODULE = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
     "API_VERSION", "Account", "Activation", "ActivationBusy", "ActivationDisabled",
-    "ActivationInfo", "AuthReport", "AuthenticationFailed", "Batch", "BatchResult", "Check", "Clock",
-    "ConfigurationError", "Connection", "DeadLetter", "DemoPlace", "DestinationSpec", "Exporter", "Failure",
-    "FormatContract", "HookContext", "InUse", "Interrupted", "InvalidSettings", "KeyLost",
-    "KeyPlan", "KeyRule", "KeyRuleText", "Ledger", "Limits", "Misconfigured", "NameTaken",
-    "NotConnected", "NotFound", "Plan", "PluginError", "PluginRecord", "Preview", "Progress",
-    "Run", "Secret", "SecretUnavailable", "Segment", "Settings", "SourceNotFound",
-    "SourcePosition", "SourceUnreadable", "StaleVersion", "StateDamaged", "StateError", "SupportsDemo",
-    "SupportsPolicy", "Tailrace", "TailraceError", "Transient", "Unavailable",
-    "UnknownDestination", "UsageError", "hookimpl", "open",
+    "ActivationInfo", "AuthReport", "AuthenticationFailed", "Batch", "BatchResult", "Check",
+    "Clock", "ConfigurationError", "Connection", "DeadLetter", "DemoPlace", "DestinationSpec",
+    "Exporter", "Failure", "FaultPlace", "FaultRow", "FormatContract", "HookContext", "InUse",
+    "Interrupted", "InvalidSettings", "KeyLost", "KeyPlan", "KeyRule", "KeyRuleText", "Ledger",
+    "Limits", "Misconfigured", "NameTaken", "NotConnected", "NotFound", "Plan", "PluginError",
+    "PluginRecord", "Preview", "Progress", "Run", "Secret", "SecretUnavailable", "Segment",
+    "Settings", "SourceNotFound", "SourcePosition", "SourceUnreadable", "StaleVersion",
+    "StateDamaged", "StateError", "SupportsDemo", "SupportsFaults", "SupportsPolicy", "Tailrace",
+    "TailraceError", "Transient", "Unavailable", "UnknownDestination", "UsageError", "hookimpl",
+    "open",
 ]  # fmt: skip
 
 

@@ -6,7 +6,6 @@ moto loses acknowledged records when several requests write at once, so the demo
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tailrace import DemoPlace, Misconfigured
+from tailrace_kinesis.machine import this_machine_alone
 
 REGION = "eu-west-1"
 STREAM = "hot-leads"
@@ -28,15 +28,13 @@ def demo_place() -> Iterator[DemoPlace]:
     level = requests.level
     requests.setLevel(logging.ERROR)  # it logs every request
     server.start()
-    environment = dict(os.environ)
     try:
-        _forget_the_cloud()
         host, port = server.get_host_and_port()
         endpoint = f"http://{host}:{port}"
-        client = _client(endpoint)
-        client.create_stream(StreamName=STREAM, ShardCount=SHARDS)
-        client.get_waiter("stream_exists").wait(StreamName=STREAM, WaiterConfig={"Delay": 1})
-        with TemporaryDirectory(prefix="tailrace-demo-") as folder:
+        with this_machine_alone(), TemporaryDirectory(prefix="tailrace-demo-") as folder:
+            client = _client(endpoint)
+            client.create_stream(StreamName=STREAM, ShardCount=SHARDS)
+            client.get_waiter("stream_exists").wait(StreamName=STREAM, WaiterConfig={"Delay": 1})
             # A reference, so that nothing has to be encrypted with the user's own key.
             secret = Path(folder, "secret")
             secret.write_text("demo")
@@ -55,18 +53,6 @@ def demo_place() -> Iterator[DemoPlace]:
     finally:
         server.stop()
         requests.setLevel(level)
-        for name in os.environ.keys() - environment.keys():
-            del os.environ[name]
-        os.environ.update(environment)
-
-
-def _forget_the_cloud() -> None:
-    """Nothing that the user has set up for AWS, and no proxy, may lead away from this machine."""
-    for name in list(os.environ):
-        if name.startswith("AWS_") or name.lower() in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
-            del os.environ[name]
-    os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
-    os.environ["no_proxy"] = "127.0.0.1"
 
 
 def _server() -> Any:

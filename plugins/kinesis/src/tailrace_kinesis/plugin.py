@@ -1,4 +1,4 @@
-"""The destination: its four hooks, and the policy it can print.
+"""The destination: its four hooks, the policy it can print, its demo and its faults.
 
 Each hook imports its own step, so that listing destinations loads neither pydantic nor botocore.
 """
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 from tailrace import hookimpl
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
     from pydantic import BaseModel
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
         DemoPlace,
         DestinationSpec,
         Exporter,
+        FaultPlace,
+        FaultRow,
         HookContext,
         Plan,
     )
@@ -70,6 +73,18 @@ class KinesisDestination:
         from tailrace_kinesis.demo import demo_place
 
         return demo_place()
+
+    def faults(self) -> Sequence[FaultRow]:
+        """The rows of `tailrace selftest faults`."""
+        from tailrace_kinesis.selftest.rows import ROWS
+
+        return ROWS
+
+    def fault_place(self, row: str, *, broken: bool) -> AbstractContextManager[FaultPlace]:
+        """A scripted Kinesis and STS server on this machine, for one of the rows."""
+        from tailrace_kinesis.selftest.places import fault_place
+
+        return fault_place(row, broken)
 
 
 def _typed(account: BaseModel, connection: BaseModel) -> tuple[AccountSettings, ConnectionSettings]:

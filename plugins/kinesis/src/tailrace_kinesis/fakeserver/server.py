@@ -52,7 +52,8 @@ class KinesisServer:
         self.region = region
         self.account = account
         self.skew = skew
-        self.dead_streams: set[str] = set()
+        self.client_ahead = 0.0
+        """Seconds by which a script wants the client's clock ahead; the server itself does not look."""
         self._credentials = None if credentials is None else dict(credentials)
         self._temporary: dict[str, tuple[str, str, float]] = {}
         self._lock = threading.Lock()

@@ -1,0 +1,184 @@
+"""Running one row: a temporary home, account, connection and activation as a user makes them, an
+export through the public API, and what was to be seen of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from tailrace.client import Tailrace
+from tailrace.errors import TailraceError
+from tailrace.faults import FaultPlace, FaultRow, SupportsFaults
+from tailrace.registry import Registry
+from tailrace.selftest.around import Around
+from tailrace.selftest.listening import listening
+from tailrace.selftest.updates import ATTRIBUTE, SEGMENT, expected_of, made_for
+
+if TYPE_CHECKING:
+    from tailrace.deadletters import DeadLetter
+    from tailrace.destination import AuthReport
+    from tailrace.ledger import Ledger
+
+ACTIVATION = "hot"
+LONGEST_LINE = 2**24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnginePlace(FaultPlace):
+    """A place of the core's own rows, which may touch more than a destination can: the lines as they
+    are read, the home before the export, the client while it runs, and the event that stops it."""
+
+    lines: Callable[[list[bytes]], list[bytes]] = lambda lines: lines
+    prepare: Callable[[Tailrace], None] = lambda client: None
+    stop: threading.Event = field(default_factory=threading.Event)
+    longest_line: int = LONGEST_LINE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What there was to see. `expected` is what each line would become; `said` is all that was logged,
+    reported or recorded, in which no canary may be."""
+
+    ledger: Ledger | None
+    error: TailraceError | None
+    report: AuthReport | None
+    lines: int
+    expected: Mapping[int, tuple[str, bytes]] = field(repr=False)
+    accepted: Sequence[tuple[str, bytes]] = field(repr=False)
+    letters: Sequence[DeadLetter]
+    injected: int
+    requests: int | None
+    more: str | None
+    said: str = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
+    seconds: float
+
+    @property
+    def exit_code(self) -> int:
+        if self.error is not None:
+            return self.error.exit_code
+        return self.ledger.exit_code if self.ledger is not None else 0
+
+
+def run(row: FaultRow, name: str, plugin: SupportsFaults, loggers: Sequence[str], *, broken: bool) -> Seen:
+    """Run a row of the destination `name`. Raises what is no part of the error tree: a defect."""
+    began = time.monotonic()
+    registry = Registry()
+    registry.register(name, plugin)
+    registry.register("selftest", Around(row, broken), wrapper=True)
+    with (
+        TemporaryDirectory(prefix="tailrace-selftest-") as folder,
+        environment({"TAILRACE_WRITE_TIMEOUT": f"{row.write_timeout:g}"}),
+        listening(loggers) as heard,
+        plugin.fault_place(row.name, broken=broken and row.breaking == "own") as place,
+        # An empty URL: whatever the environment says, the database is in the home of this row.
+        Tailrace(Path(folder), database_url="", registry=registry, clock=place.clock or time) as client,
+    ):
+        _set_up(client, name, place)
+        if row.step == "auth":
+            return _look(client, place, began, lambda: heard.text)
+        return _export(client, row, place, began, lambda: heard.text)
+
+
+def _set_up(client: Tailrace, destination: str, place: FaultPlace) -> None:
+    client.accounts.add("prod", destination=destination, settings=place.account)
+    client.connections.add("leads", account="prod", settings=place.connection)
+    client.activations.add(ACTIVATION, connection="leads", segments=[SEGMENT], attributes=[ATTRIBUTE])
+
+
+def _look(client: Tailrace, place: FaultPlace, began: float, heard: Callable[[], str]) -> Seen:
+    report, error = None, None
+    try:
+        report = client.connections.test("leads")
+    except TailraceError as caught:
+        error = caught
+    return _seen(place, began, report=report, error=error, said=f"{heard()}\n{report}\n{_words(error)}")
+
+
+def _export(
+    client: Tailrace, row: FaultRow, place: FaultPlace, began: float, heard: Callable[[], str]
+) -> Seen:
+    engine = place if isinstance(place, EnginePlace) else None
+    lines = made_for(row, client, ACTIVATION)
+    longest = LONGEST_LINE if engine is None else engine.longest_line
+    given = lines if engine is None else engine.lines(lines)
+    expected = expected_of(client, ACTIVATION, given, longest)
+    if engine is not None:
+        engine.prepare(client)
+    ledger, error = None, None
+    try:
+        ledger = client.export(
+            ACTIVATION,
+            given,
+            stop=None if engine is None else engine.stop,
+            in_flight=row.in_flight,
+            give_up_after=row.give_up_after,
+            max_line_bytes=longest,
+        )
+    except TailraceError as caught:
+        ledger, error = caught.ledger, caught
+    letters = client.dead_letters.list()
+    recorded = [(run.ledger.as_dict(), run.error) for run in client.runs.list()]
+    shown = [(letter.reason, letter.message, letter.code) for letter in letters]
+    said = "\n".join([heard(), json.dumps([recorded, shown]), str(ledger), _words(error)])
+    return _seen(
+        place, began, ledger=ledger, error=error, said=said, letters=letters, expected=expected,
+        lines=len(given), bad=len(row.keys) + len(row.sizes),
+    )  # fmt: skip
+
+
+def _seen(
+    place: FaultPlace,
+    began: float,
+    *,
+    said: str,
+    ledger: Ledger | None = None,
+    error: TailraceError | None = None,
+    report: AuthReport | None = None,
+    lines: int = 0,
+    expected: Mapping[int, tuple[str, bytes]] | None = None,
+    letters: Sequence[DeadLetter] = (),
+    bad: int = 0,
+) -> Seen:
+    return Seen(
+        ledger=ledger,
+        error=error,
+        report=report,
+        lines=lines,
+        expected=expected or {},
+        accepted=[(key, bytes(data)) for key, data in place.read()],
+        letters=letters,
+        injected=bad if place.injected is None else place.injected(),
+        requests=None if place.requests is None else place.requests(),
+        more=place.check(),
+        said=said,
+        secrets=place.secrets,
+        seconds=time.monotonic() - began,
+    )
+
+
+def _words(error: TailraceError | None) -> str:
+    return "" if error is None else f"{error!r} {error.message} {error.hint}"
+
+
+@contextmanager
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Set variables of the environment for a while."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
