@@ -23,6 +23,9 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "export": ("exports", "Send the updates of one or more sources to the destination."),
         "demo": ("demonstration", "The whole way on a stream that runs on this machine."),
     },
+    "Prove": {
+        "selftest": ("selftests", "Faults on this machine: what is expected, what was seen."),
+    },
     "Look back": {
         "runs": ("runs", "Finished and running exports, with their ledgers."),
         "dead-letters": ("deadletters", "Updates that could not be delivered, and why."),

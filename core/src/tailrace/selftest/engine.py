@@ -147,7 +147,7 @@ ROWS: tuple[tuple[FaultRow, Start | None], ...] = (
     (
         FaultRow(
             name="key-order", group=ENGINE, needs="order",
-            fault="of three updates of each key one is refused while later ones are read",
+            fault="of three updates of a key one is refused while later ones are read",
             expected="first arrivals of each key are in input order",
             broken="what failed is sent after later records",
             updates=90, keys={n: key_of(n % 30) for n in range(90)}, batch=10, in_flight=4,

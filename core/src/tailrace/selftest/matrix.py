@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tailrace.errors import ConfigurationError, PluginError, TailraceError, UsageError
+from tailrace.errors import ConfigurationError, Interrupted, PluginError, TailraceError, UsageError
 from tailrace.faults import FaultRow, SupportsFaults
 from tailrace.registry import Registry
 from tailrace.selftest import engine, judging, running
@@ -45,14 +45,17 @@ def select(
     *,
     destination: str | None = None,
     rows: Sequence[str] = (),
+    broken: str | None = None,
 ) -> list[Entry]:
     """The rows to run: those of the destination (every installed one that has some, unless it is
-    named), then those of the engine and the input; only these `rows`, where some are named.
+    named), then those of the engine and the input; only these `rows` and the one to be `broken`, where
+    any is named.
 
     Raises UnknownDestination, PluginError, ConfigurationError where the destination has no rows, and
-    UsageError for a row that does not exist.
+    UsageError for a row that does not exist, or that is to be broken and not built.
     """
     entries = [*_of_destinations(registry, destination), *_of_engine()]
+    rows = [*rows, *([] if broken is None else [broken])]
     known = {entry.row.name for entry in entries}
     for name in rows:
         if name not in known:
@@ -61,7 +64,10 @@ def select(
                 f"there is no row {name!r}",
                 hint=f"did you mean {near[0]!r}?" if near else "without --row the command lists them all",
             )
-    return [entry for entry in entries if not rows or entry.row.name in rows]
+    chosen = [entry for entry in entries if not rows or entry.row.name in rows]
+    if any(entry.row.name == broken and lacks(entry.row.needs) for entry in chosen):
+        raise UsageError(f"row {broken!r} is not built yet, so there is nothing to turn off")
+    return chosen
 
 
 def run(entries: Sequence[Entry], *, broken: str | None = None) -> Iterator[Verdict]:
@@ -82,8 +88,7 @@ def _of_destinations(registry: Registry, wanted: str | None) -> Iterator[Entry]:
             continue
         if isinstance(plugin, SupportsFaults):
             # The logger of a plugin is named after its package.
-            package = type(plugin).__module__ if not hasattr(plugin, "__file__") else plugin.__name__
-            loggers = ("tailrace", package.partition(".")[0])
+            loggers = ("tailrace", record.value.partition(":")[0].partition(".")[0])
             yield from (Entry(row, record.name, plugin, loggers) for row in plugin.faults())
         elif wanted is not None:
             raise ConfigurationError(f"destination {wanted!r} brings no faults to be run against")
@@ -107,6 +112,8 @@ def _verdict(entry: Entry, broken: bool) -> Verdict:
     except TailraceError as error:
         problem = f"could not be run: {error.message}"
         return Verdict(row, entry.destination, "FAIL", problem, (problem,), 0, time.monotonic() - began)
+    if isinstance(seen.error, Interrupted) and row.exit_code != seen.exit_code:
+        raise KeyboardInterrupt  # an export makes an error of it
     found = tuple(judging.problems(row, seen))
     word: Word = "FAIL" if found else "pass"
     return Verdict(

@@ -48,9 +48,12 @@ TLS_ALERT = b"\x15\x03\x03\x00\x02\x02\x28"
 def fault_place(row: str, broken: bool) -> Iterator[FaultPlace]:
     """The place of the row of that name."""
     if row in OTHERS:
-        with this_machine_alone(), TemporaryDirectory(prefix="tailrace-selftest-") as folder:
-            with OTHERS[row](Path(folder)) as place:
-                yield place
+        with (
+            this_machine_alone(),
+            TemporaryDirectory(prefix="tailrace-selftest-") as folder,
+            OTHERS[row](Path(folder)) as place,
+        ):
+            yield place
         return
     play = PLAYS[row]
     with (

@@ -45,8 +45,8 @@ def seam(owner: Any, name: str, value: object) -> Injection:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Play:
     """`script` tells the server what to do; `met` are the faults of which it has to count each (see
-    `KinesisServer.met`), unless `count` counts otherwise. `inject` is a part of the fault on this side; `off` turns the
-    handling off. `check` looks at the server in the end."""
+    `KinesisServer.met`), unless `count` counts otherwise. `inject` is a part of the fault on this side;
+    `off` turns the handling off. `check` looks at the server in the end."""
 
     script: Callable[[KinesisServer], None] = lambda server: None
     met: tuple[str, ...] = ()
@@ -107,7 +107,6 @@ def _renewed_or_not(self: Any) -> None:
 
 NO_HALVING = seam(delivery.Delivery, "_bisect", _reject_all)
 ONE_ENTRY = b'{"FailedRecordCount":0,"Records":[{"SequenceNumber":"1","ShardId":"shardId-000000000000"}]}'
-KEPT = {"accept": True}
 
 PLAYS: dict[str, Play] = {
     "throttled-every-position": Play(script=scripts.every_position(THROTTLED), met=(THROTTLED,)),
@@ -178,17 +177,17 @@ PLAYS: dict[str, Play] = {
         met=("InternalFailure", "raw"),
     ),
     "broken-answers": Play(
-        script=steps(Raw(b"", **KEPT), Raw(b'{"FailedRec', **KEPT), Raw(b"<html>")), met=("raw",)
+        script=steps(Raw(b"", accept=True), Raw(b'{"FailedRec', accept=True), Raw(b"<html>")), met=("raw",)
     ),
     "wrong-length": Play(
         script=steps(Raw(ONE_ENTRY), Change(scripts.one_entry_less)), met=("raw", "change"),
         off=seam(delivery, "read_put_records", lambda answer, size: BatchResult(size)),
     ),
     "count-mismatch": Play(script=steps(Change(lambda a: {**a, "FailedRecordCount": 3})), met=("change",)),
-    "accepted-then-reset": Play(script=steps(Reset(**KEPT), Reset(**KEPT)), met=("reset",)),
-    "accepted-then-silence": Play(script=steps(Silence(**KEPT)), met=("silence",)),
+    "accepted-then-reset": Play(script=steps(Reset(accept=True), Reset(accept=True)), met=("reset",)),
+    "accepted-then-silence": Play(script=steps(Silence(accept=True)), met=("silence",)),
     "slow-drip": Play(
-        script=steps(Drip(0.02, **KEPT)), met=("drip",),
+        script=steps(Drip(0.02, accept=True)), met=("drip",),
         off=seam(deadlines.Attempt, "expire", lambda self: setattr(self, "expired", True)),
     ),
     "idle-connection-died": Play(

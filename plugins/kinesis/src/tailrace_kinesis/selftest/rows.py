@@ -54,7 +54,7 @@ RECORDS = _rows(
     throttled_alone={
         "fault": "the only record of a request throttled",
         "expected": "sent again", "broken": _DROPPED, "breaking": "dropped",
-        "updates": 5, "batch": 1, "retries": 5,
+        "updates": 3, "batch": 1, "retries": 3,
     },
     throttled_some_of_500={
         "fault": "some of 500 records throttled or InternalFailure, at random",
@@ -94,7 +94,7 @@ RECORDS = _rows(
 REQUESTS = _rows(
     "Requests",
     throttled_request={
-        "fault": "ProvisionedThroughputExceeded, Throttling, LimitExceeded, KMSThrottling",
+        "fault": "throughput exceeded, Throttling, LimitExceeded, KMSThrottling",
         "expected": "the whole request again, each time",
         "broken": _DROPPED, "breaking": "dropped", "retries": 80, "requests": 7,
     },
@@ -226,7 +226,10 @@ NETWORK = _rows(
     idle_connection_died={
         "fault": "a pooled connection died while it lay idle",
         "expected": "replaced once, nothing else happens",
-        "broken": "it is taken for a lost answer", "updates": 40, "batch": 10, "retries": 0,
+        "broken": "it is taken for a lost answer",
+        "updates": 40,
+        "batch": 10,
+        "retries": 0,
     },
 )
 
