@@ -1,4 +1,5 @@
-"""The tables of docs/kinesis.md that are made from the plugin: fields, limits, errors.
+"""The tables of the docs that are made from the code: fields, limits and errors of docs/kinesis.md, the
+rows of docs/faults.md.
 
 .venv/bin/python -m tests.docs.generated        # write them anew
 """
@@ -13,6 +14,8 @@ from pathlib import Path
 from pydantic import AliasChoices
 
 from tailrace import Settings
+from tailrace.selftest.engine import ROWS as ENGINE
+from tailrace.selftest.features import lacks
 from tailrace_kinesis.errors import (
     NOT_KINESIS,
     RECORD_RULES,
@@ -23,11 +26,13 @@ from tailrace_kinesis.errors import (
     UNREADABLE,
     Rule,
 )
+from tailrace_kinesis.selftest.rows import ROWS as KINESIS
 from tailrace_kinesis.settings import AccountSettings, ConnectionSettings
 from tailrace_kinesis.steps import LIMITS
 
-PAGE = Path(__file__).parents[2] / "docs" / "kinesis.md"
-_SECTION = re.compile(r"(<!-- made from the plugin: (\w+) -->\n)(.*?)(<!-- end -->)", re.S)
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = (DOCS / "kinesis.md", DOCS / "faults.md")
+_SECTION = re.compile(r"(<!-- made from the (?:plugin|code): (\w+) -->\n)(.*?)(<!-- end -->)", re.S)
 
 
 def fields(model: type[Settings]) -> str:
@@ -68,11 +73,27 @@ def _row(answer: str, rule: Rule, prefix: str = "") -> str:
     return f"| {prefix}{answer} | {rule.meaning} | {rule.action} | {hint} |"
 
 
+def faults() -> str:
+    rows = ["| row | fault | expected | `--break` |", "|---|---|---|---|"]
+    group = None
+    for row in (*KINESIS, *(row for row, _ in ENGINE)):
+        if row.group != group:
+            group = row.group
+            rows.append(f"| **{group}** | | | |")
+        missing = lacks(row.needs)
+        rows.append(
+            f"| `{row.name}` | {row.fault} | {row.expected} "
+            f"| {row.broken if missing is None else f'not built: needs {missing}'} |"
+        )
+    return "\n".join(rows)
+
+
 SECTIONS: dict[str, Callable[[], str]] = {
     "account": lambda: fields(AccountSettings),
     "connection": lambda: fields(ConnectionSettings),
     "limits": limits,
     "errors": errors,
+    "faults": faults,
 }
 
 
@@ -85,8 +106,9 @@ def names(page: str) -> list[str]:
     return [match[2] for match in _SECTION.finditer(page)]
 
 
-__all__ = ["PAGE", "SECTIONS", "names", "renew"]
+__all__ = ["PAGES", "SECTIONS", "names", "renew"]
 
 if __name__ == "__main__":
-    PAGE.write_text(renew(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for path in PAGES:
+        path.write_text(renew(path.read_text(encoding="utf-8")), encoding="utf-8")
     sys.exit(0)

@@ -86,7 +86,7 @@ ENVIRONMENT = """\
 
 EXIT_CODES = (
     (0, "it did what it was asked"),
-    (1, "an unexpected error; the demo's comparison found a difference"),
+    (1, "an unexpected error; the demo's comparison found a difference; a row of the selftest failed"),
     (
         2,
         "the call is wrong: an unknown option, a field that is not valid, a source file that is missing",

@@ -5,14 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from tailrace.cli import shapes
+from tailrace.cli import selftests, shapes
 from tailrace.cli.console import error_shape
 from tailrace.deadletters import DeadLetter
 from tailrace.destination import AuthReport, Check
 from tailrace.errors import InvalidSettings, Unavailable
+from tailrace.faults import FaultRow
 from tailrace.ledger import Ledger, SourcePosition
 from tailrace.objects import Account, Activation, Connection, Run, Segment
 from tailrace.registry import PluginRecord
+from tailrace.selftest.matrix import Verdict
 
 WHEN = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 STORED: dict[str, Any] = {"version": 1, "created_at": WHEN, "updated_at": WHEN}
@@ -137,6 +139,22 @@ DOWN = Unavailable("no record was accepted for 60 s", hint="try again later")
 WRONG = InvalidSettings("account 'prod' is not valid: …", fields={"region": "is not a region"})
 REPORTED = shapes.plain(REPORT) | {"ok": REPORT.ok}
 
+VERDICT = Verdict(
+    FaultRow(
+        name="token-expires",
+        group="Credentials",
+        fault="ExpiredToken in the middle, with a role",
+        expected="one new token from STS, sent again at once",
+        broken="credentials are not renewed",
+    ),
+    "kinesis",
+    "pass",
+    "60 delivered",
+    (),
+    1,
+    0.061,
+)
+
 SHAPES: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     (
         ("account add", "account show", "account update"),
@@ -190,6 +208,16 @@ SHAPES: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
                 "schema": {"type": "object"},
                 "examples": [{"title": "…", "record": "…"}],
             }
+        },
+    ),
+    (
+        ("selftest faults",),
+        {
+            "passed": 60,
+            "failed": 0,
+            "not_built": 10,
+            "seconds": 15.5,
+            "rows": [selftests.row_shape(VERDICT)],
         },
     ),
     (

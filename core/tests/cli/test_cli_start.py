@@ -45,7 +45,7 @@ def test_help_imports_nothing_heavy() -> None:
     assert imported_by("--help") & HEAVY == set()
 
 
-@pytest.mark.parametrize("name", ["export", "account", "demo"])
+@pytest.mark.parametrize("name", ["export", "account", "demo", "selftest"])
 def test_help_of_a_command_imports_nothing_heavy(name: str) -> None:
     # typer reads the options of the root with pydantic before it comes to the command.
     assert imported_by(name, "--help") & HEAVY <= {"pydantic"}

@@ -11,6 +11,7 @@ import pytest
 
 from tailrace_kinesis.fakeserver import KinesisServer
 
+SELFTEST = ("tailrace_kinesis.fakeserver", "tailrace_kinesis.selftest", "http.server", "unittest")
 LOADED = "import json, sys; print(json.dumps(sorted(sys.modules)))"
 EXPORT = """
 from tailrace import ActivationInfo, Batch, HookContext
@@ -41,6 +42,7 @@ def loaded(code: str, **environment: str) -> set[str]:
 def test_listing_loads_neither_sdk_nor_models() -> None:
     modules = loaded("from tailrace_kinesis import destination; destination.api_version")
     assert not {"pydantic", "botocore", "msgspec", "urllib3", "boto3"} & modules
+    assert not {name for name in modules if name.startswith(SELFTEST)}
 
 
 def test_the_account_step_loads_no_sdk() -> None:
@@ -76,3 +78,14 @@ def test_an_export_with_a_key_loads_no_session_and_no_client(from_environment: b
         "botocore.endpoint_provider",
     }
     assert not unwanted & modules
+    assert not {name for name in modules if name.startswith(SELFTEST)}
+
+
+def test_the_rows_of_the_selftest_load_no_server() -> None:
+    modules = loaded("from tailrace_kinesis import destination; destination.faults()")
+    assert not {"botocore", "urllib3", "http.server", "tailrace_kinesis.fakeserver"} & modules
+
+
+def test_the_server_loads_nothing_but_the_standard_library() -> None:
+    modules = loaded("import tailrace_kinesis.fakeserver, tailrace_kinesis.fakeserver.network")
+    assert not {"pydantic", "botocore", "msgspec", "urllib3", "cryptography"} & modules

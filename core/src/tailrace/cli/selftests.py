@@ -93,11 +93,11 @@ def shape(verdicts: list[Verdict], seconds: float) -> dict[str, Any]:
         "failed": words.count("FAIL"),
         "not_built": words.count("not built"),
         "seconds": round(seconds, 3),
-        "rows": [_row(verdict) for verdict in verdicts],
+        "rows": [row_shape(verdict) for verdict in verdicts],
     }
 
 
-def _row(verdict: Verdict) -> dict[str, Any]:
+def row_shape(verdict: Verdict) -> dict[str, Any]:
     row = verdict.row
     return {
         "name": row.name,

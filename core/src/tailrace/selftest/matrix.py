@@ -87,8 +87,9 @@ def _of_destinations(registry: Registry, wanted: str | None) -> Iterator[Entry]:
                 raise
             continue
         if isinstance(plugin, SupportsFaults):
-            # The logger of a plugin is named after its package.
-            loggers = ("tailrace", record.value.partition(":")[0].partition(".")[0])
+            # The loggers of a plugin are named after its package.
+            packages = (record.value.partition(":")[0], type(plugin).__module__)
+            loggers = ("tailrace", *{package.partition(".")[0] for package in packages} - {"tailrace"})
             yield from (Entry(row, record.name, plugin, loggers) for row in plugin.faults())
         elif wanted is not None:
             raise ConfigurationError(f"destination {wanted!r} brings no faults to be run against")
