@@ -107,7 +107,7 @@ def test_a_compressed_file_goes_on(site: Site) -> None:
 
 def test_what_was_stopped_is_settled_later(site: Site) -> None:
     """Refused for good in the first run, accepted in the second: nothing is sent twice."""
-    from tests.fakes.kinesis_server import FailRecords
+    from tailrace_kinesis.fakeserver import FailRecords
 
     path = site.file("in.jsonl", updates(300))
     site.server.always("PutRecords", FailRecords(dict.fromkeys(range(0, 300, 3), "InternalFailure")))
