@@ -78,7 +78,7 @@ def test_the_command(tmp_path: Path) -> None:
         "HTTP_PROXY": "http://127.0.0.1:9",
         "TMPDIR": str(tmp_path),
     }
-    rows = ["token-expires", "slow-drip", "killed", "bad-lines"]
+    rows = ["token-expires", "slow-drip", "killed", "replay-in-live-traffic", "bad-lines"]
     ended = subprocess.run(
         [command, "selftest", "faults", "--json", *(part for row in rows for part in ("--row", row))],
         env={**os.environ, **hostile},
@@ -88,6 +88,6 @@ def test_the_command(tmp_path: Path) -> None:
     )
     shape = json.loads(ended.stdout)
     assert (ended.returncode, ended.stderr) == (0, b"")
-    assert (shape["passed"], shape["failed"], shape["not_built"]) == (3, 0, 1)
-    assert [row["verdict"] for row in shape["rows"]] == ["pass", "pass", "not built", "pass"]
+    assert (shape["passed"], shape["failed"], shape["not_built"]) == (4, 0, 1)
+    assert [row["verdict"] for row in shape["rows"]] == ["pass", "pass", "pass", "not built", "pass"]
     assert list(tmp_path.iterdir()) == []

@@ -15,7 +15,7 @@ from tailrace.selftest.matrix import Verdict, Word
 
 __all__ = ["opened"]
 
-ROWS = ("--row", "bad-lines", "--row", "killed", "--row", "plugin-raises")
+ROWS = ("--row", "bad-lines", "--row", "replay-in-live-traffic", "--row", "plugin-raises")
 
 
 def test_a_table_and_a_sum(run: Run) -> None:
@@ -25,7 +25,7 @@ def test_a_table_and_a_sum(run: Run) -> None:
     assert head.split() == ["ROW", "FAULT", "EXPECTED", "SEEN", "VERDICT"]
     assert [re.split(r"  +", row)[0::4] for row in rows] == [
         ["plugin-raises", "pass"],
-        ["killed", "not built"],
+        ["replay-in-live-traffic", "not built"],
         ["bad-lines", "pass"],
     ]
     assert re.fullmatch(r"2 passed, 0 failed, 1 not built in [\d.]+ s", summary)
@@ -49,7 +49,11 @@ def test_json(run: Run) -> None:
     ended = run("selftest", "faults", *ROWS, "--json")
     assert ended.code == 0
     assert (ended.json["passed"], ended.json["failed"], ended.json["not_built"]) == (2, 0, 1)
-    assert [row["name"] for row in ended.json["rows"]] == ["plugin-raises", "killed", "bad-lines"]
+    assert [row["name"] for row in ended.json["rows"]] == [
+        "plugin-raises",
+        "replay-in-live-traffic",
+        "bad-lines",
+    ]
     assert ended.json["rows"][0]["injected"] == 1
 
 
@@ -60,7 +64,7 @@ def test_a_row_that_does_not_exist(run: Run) -> None:
 
 
 def test_a_row_that_is_not_built_cannot_be_broken(run: Run) -> None:
-    ended = run("selftest", "faults", "--break", "killed")
+    ended = run("selftest", "faults", "--break", "replay-in-live-traffic")
     assert ended.code == 2
     assert "not built yet" in ended.err
 

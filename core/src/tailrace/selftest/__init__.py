@@ -7,5 +7,6 @@
 
 `matrix.py` says which rows there are and what became of each; `running.py` runs one; `judging.py` says
 what is wrong with what was seen. A destination brings its rows with `tailrace.SupportsFaults`; the rows
-of the engine and the input are in `engine.py`, against the destination of `scripted.py`.
+of the engine and the input are in `engine.py`, against the destination of `scripted.py`; what happens in
+each is in `engine_places.py` and `restart_places.py`.
 """

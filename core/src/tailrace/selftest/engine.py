@@ -10,6 +10,7 @@ from tailrace.destination import ActivationInfo, AuthReport, DestinationSpec, Ex
 from tailrace.faults import FaultRow
 from tailrace.hooks import hookimpl
 from tailrace.selftest import engine_places as places
+from tailrace.selftest import restart_places as restarts
 from tailrace.selftest.running import EnginePlace
 from tailrace.selftest.scripted import LIMIT, Scripted
 from tailrace.selftest.updates import key_of
@@ -156,24 +157,48 @@ ROWS: tuple[tuple[FaultRow, Start | None], ...] = (
     ),
     (
         FaultRow(
-            name="killed", group=ENGINE, needs="checkpoints",
-            fault="the process is killed at each step that is stored",
-            expected="the same command goes on, nothing is lost", broken="",
+            name="ended-early", group=ENGINE, needs="checkpoints",
+            fault="an export ends early, and the same command comes again",
+            expected="it goes on: nothing is lost, what was settled is not sent again",
+            broken="where the first one ended is forgotten",
+            updates=100, batch=10, retries=0,
         ),
-        None,
+        restarts.ended_early,
     ),
     (
         FaultRow(
-            name="two-processes", group=ENGINE, needs="queue",
-            fault="a second process opens the same queue",
-            expected="it is refused", broken="",
+            name="killed", group=ENGINE, needs="checkpoints",
+            fault="the process is killed twice, before and after a write is accepted",
+            expected="it goes on: nothing is lost, what was settled is not sent again",
+            broken="where the first one ended is forgotten",
+            updates=1000, batch=10, in_flight=2, retries=0,
         ),
-        None,
+        restarts.killed,
+    ),
+    (
+        FaultRow(
+            name="two-at-once", group=ENGINE, needs="checkpoints",
+            fault="a second export of an activation begins while one runs",
+            expected="it is refused, the first goes on",
+            broken="the lock is not looked at",
+            updates=60, batch=10, retries=0,
+        ),
+        restarts.two_at_once,
+    ),
+    (
+        FaultRow(
+            name="damaged-journal", group=ENGINE, needs="checkpoints",
+            fault="a bit of the stored position is flipped",
+            expected="refused with 3, nothing is sent",
+            broken="checksums are not looked at",
+            updates=20, exit_code=3, says=("is damaged",),
+        ),
+        restarts.damaged_journal,
     ),
     (
         FaultRow(
             name="damaged-state", group=ENGINE, needs="state",
-            fault="a byte of the stored state is flipped, a page torn, the disk full",
+            fault="a byte of the state of profiles is flipped, a page torn, the disk full",
             expected="refused or read right, never wrong", broken="",
         ),
         None,
@@ -233,8 +258,8 @@ class Engine:
 
     api_version = "1.0"
 
-    def __init__(self) -> None:
-        self._exporter: Scripted | None = None
+    def __init__(self, exporter: Scripted | None = None) -> None:
+        self._exporter = exporter
 
     def faults(self) -> Sequence[FaultRow]:
         return [row for row, _ in ROWS]

@@ -3,7 +3,7 @@ it on."""
 
 from __future__ import annotations
 
-BUILT: frozenset[str] = frozenset()
+BUILT: frozenset[str] = frozenset({"checkpoints"})
 
 FEATURES = {
     "breaker": "a circuit breaker with half-open probes",
@@ -11,7 +11,6 @@ FEATURES = {
     "order": "order of the records of one key",
     "pacing": "pacing of each shard or partition by itself",
     "pauses": "pauses that wait until it is granted, and go on",
-    "queue": "a durable queue",
     "replay": "replay",
     "state": "the state of profiles, which can be damaged",
     "suppression": "suppression of profiles",

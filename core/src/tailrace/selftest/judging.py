@@ -39,6 +39,7 @@ def summary(row: FaultRow, seen: Seen) -> str:
     copies = len(seen.accepted) - len(set(seen.accepted))
     said = [
         (ledger.delivered, "delivered"),
+        (seen.delivered_before, "delivered before"),
         (ledger.dead_lettered, "dead-lettered"),
         (ledger.pending, "kept pending"),
         (ledger.retries, "sent again"),
@@ -70,11 +71,12 @@ def _loss(seen: Seen) -> Iterator[str]:
         yield "a record on the stream has other bytes" if copies else "the stream holds what was filtered"
     buried = {letter.line for letter in seen.letters}
     lost = sum(pair not in on_stream and line not in buried for line, pair in seen.expected.items())
-    lost -= ledger.pending + seen.lines - ledger.received
+    lost -= ledger.pending + max(0, seen.lines - ledger.received)
     if lost > 0:
         yield f"{lost} updates lost: neither on the stream nor a dead letter"
-    if ledger.delivered > len(on_stream):
-        yield f"{ledger.delivered} counted as delivered, {len(on_stream)} on the stream"
+    delivered = ledger.delivered + seen.delivered_before
+    if delivered > len(on_stream):
+        yield f"{delivered} counted as delivered, {len(on_stream)} on the stream"
     if any(line in buried and pair in on_stream for line, pair in seen.expected.items()):
         yield "a record is on the stream and a dead letter too"
 
@@ -82,8 +84,9 @@ def _loss(seen: Seen) -> Iterator[str]:
 def _counts(row: FaultRow, seen: Seen) -> Iterator[str]:
     ledger = seen.ledger
     if ledger is None:
-        yield "there is no ledger"
-        return
+        if seen.error is None:
+            yield "there is no ledger"
+        return  # refused before anything was read
     if not ledger.balanced:
         yield "the ledger does not add up"
     if seen.error is None and ledger.received != seen.lines:
@@ -107,8 +110,9 @@ def _ambiguity(row: FaultRow, seen: Seen, ledger: Ledger) -> Iterator[str]:
         yield f"{ledger.ambiguous_resends} sends counted as possible copies, {expected} expected"
     copies = len(seen.accepted) - len(set(seen.accepted))
     # A run that was stopped may leave one behind whose answer it did not wait for.
-    if copies > ledger.ambiguous_resends and not isinstance(seen.error, Interrupted):
-        yield f"{copies} copies on the stream, {ledger.ambiguous_resends} counted as possible"
+    possible = ledger.ambiguous_resends + seen.uncommitted
+    if copies > possible and not isinstance(seen.error, Interrupted):
+        yield f"{copies} copies on the stream, {possible} possible"
 
 
 def _checks(row: FaultRow, seen: Seen) -> Iterator[str]:

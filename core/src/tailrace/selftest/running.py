@@ -34,17 +34,21 @@ LONGEST_LINE = 2**24
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnginePlace(FaultPlace):
     """A place of the core's own rows, which may touch more than a destination can: the lines as they
-    are read, the home before the export, the client while it runs, and the event that stops it."""
+    are read, the home before the export, and the event that stops it. `prepare` gives what is to be
+    exported, and may export some of it before; `before()` tells how much was accepted of that."""
 
     lines: Callable[[list[bytes]], list[bytes]] = lambda lines: lines
-    prepare: Callable[[Tailrace], None] = lambda client: None
+    prepare: Callable[[Tailrace, list[bytes]], object] = lambda client, lines: lines
+    before: Callable[[], int] = lambda: 0
     stop: threading.Event = field(default_factory=threading.Event)
     longest_line: int = LONGEST_LINE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What there was to see. `expected` is what each line would become; `said` is all that was logged,
+    """What there was to see. `lines` counts what the export had to read, and `delivered_before` what
+    runs before it had settled as delivered; `uncommitted` was accepted from these and not settled, so
+    that it may be there twice. `expected` is what each line would become; `said` is all that was logged,
     reported or recorded, in which no canary may be."""
 
     ledger: Ledger | None
@@ -60,6 +64,8 @@ class Seen:
     said: str = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False)
     seconds: float
+    delivered_before: int = 0
+    uncommitted: int = 0
 
     @property
     def exit_code(self) -> int:
@@ -111,13 +117,13 @@ def _export(
     longest = LONGEST_LINE if engine is None else engine.longest_line
     given = lines if engine is None else engine.lines(lines)
     expected = expected_of(client, ACTIVATION, given, longest)
-    if engine is not None:
-        engine.prepare(client)
+    source = given if engine is None else engine.prepare(client, given)
+    before = 0 if engine is None else engine.before()
     ledger, error = None, None
     try:
         ledger = client.export(
             ACTIVATION,
-            given,
+            source,
             stop=None if engine is None else engine.stop,
             in_flight=row.in_flight,
             give_up_after=row.give_up_after,
@@ -126,12 +132,18 @@ def _export(
     except TailraceError as caught:
         ledger, error = caught.ledger, caught
     letters = client.dead_letters.list()
-    recorded = [(run.ledger.as_dict(), run.error) for run in client.runs.list()]
+    runs = client.runs.list()
+    recorded = [(run.ledger.as_dict(), run.error) for run in runs]
+    last = None if ledger is None else ledger.run
+    earlier = [run.ledger for run in runs if run.id != last]
+    delivered = sum(each.delivered for each in earlier)
     shown = [(letter.reason, letter.message, letter.code) for letter in letters]
     said = "\n".join([heard(), json.dumps([recorded, shown]), str(ledger), _words(error)])
     return _seen(
         place, began, ledger=ledger, error=error, said=said, letters=letters, expected=expected,
-        lines=len(given), bad=len(row.keys) + len(row.sizes),
+        lines=len(given) - sum(each.received - each.pending for each in earlier),
+        bad=len(row.keys) + len(row.sizes), delivered_before=delivered,
+        uncommitted=max(0, before - delivered),
     )  # fmt: skip
 
 
@@ -147,6 +159,8 @@ def _seen(
     expected: Mapping[int, tuple[str, bytes]] | None = None,
     letters: Sequence[DeadLetter] = (),
     bad: int = 0,
+    delivered_before: int = 0,
+    uncommitted: int = 0,
 ) -> Seen:
     return Seen(
         ledger=ledger,
@@ -162,6 +176,8 @@ def _seen(
         said=said,
         secrets=place.secrets,
         seconds=time.monotonic() - began,
+        delivered_before=delivered_before,
+        uncommitted=uncommitted,
     )
 
 
