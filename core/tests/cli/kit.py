@@ -33,7 +33,7 @@ class Account(Settings):
 
 class Connection(Settings):
     path: Annotated[str, Field(title="Path", description="The file.")]
-    mode: Literal["ok", "rejects", "denied", "gone", "down", "defect", "hangs"] = "ok"
+    mode: Literal["ok", "rejects", "denied", "gone", "down", "defect", "hangs", "waits"] = "ok"
 
 
 class Box:
@@ -51,6 +51,11 @@ class Box:
             with self.path.open("ab") as file:
                 file.write(b"writing\\n")
             threading.Event().wait()
+        if self.mode == "waits":
+            with self.path.open("ab") as file:
+                file.write(b"writing\\n")
+            with open("go", "rb", buffering=0) as go:
+                go.read(1)
         if self.mode == "defect":
             raise RuntimeError("canary-7f")
         refused = {0: Failure("rejected", "TooOdd", "it is odd")} if self.mode == "rejects" else {}

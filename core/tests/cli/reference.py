@@ -58,8 +58,9 @@ and, where the size is known, the time left: on a terminal as a display that rew
 line every five seconds, the first after five seconds. `--quiet` shows none. At the end comes the ledger,
 whose numbers add up.
 
-**Ctrl-C, SIGTERM and SIGHUP** during an export settle what is in flight and end with 130; a second one ends
-at once. A hangup that is ignored (`nohup`) stays ignored.
+**Ctrl-C, SIGTERM and SIGHUP** during an export settle what is in flight and end with 130; a second Ctrl-C or
+SIGTERM ends at once. A hangup (SIGHUP) never counts as a second one, since a terminal that closes sends
+several; one that is ignored (`nohup`) stays ignored.
 
 **Completion.** `tailrace --install-completion SHELL` installs it, `tailrace --show-completion SHELL` prints
 it, for bash, zsh, fish, powershell and pwsh. Without SHELL the shell that called is looked up. Names of
@@ -101,6 +102,14 @@ EXIT_CODES = (
 )
 
 
+OUTPUT_LOST = """\
+Standard output that cannot be written (a full disk, a terminal that is gone) ends a command with 1 and an
+`error:`. An export has done its work all the same, and its code says which: it keeps its code, and the
+message is a `warning:`; so does a command that ends with an error of its own. `tailrace runs show` has the
+ledger again.
+"""
+
+
 def page() -> str:
     """The whole page."""
     parts = [HEAD, CONVENTIONS, _exit_codes(), ENVIRONMENT, "## Commands\n"]
@@ -122,6 +131,7 @@ def _exit_codes() -> str:
         )
         lines.append(f"| {code} | {meaning} | {', '.join(names)} |")
     lines.append("\nWhere several hold, the first of 130, 7, 4, 3, 6, 8, 5, 0 is given.\n")
+    lines.append(OUTPUT_LOST)
     return "\n".join(lines)
 
 

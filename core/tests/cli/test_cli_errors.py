@@ -193,6 +193,9 @@ def test_json_holds_nothing_that_a_terminal_obeys(account: None, installed: Run)
         (("export", "hot", "in.jsonl"), "2>/dev/full", 5),
         (("export", "hot", "in.jsonl"), "2>&-", 5),
         (("export", "hot", "good.jsonl"), ">/dev/full", 0),
+        (("export", "hot", "good.jsonl", "--json"), ">/dev/full", 0),
+        (("export", "hot", "in.jsonl", "--json"), ">/dev/full", 5),
+        (("export", "nope", "in.jsonl", "--json"), ">/dev/full", 3),
         (("export", "hot", "good.jsonl"), ">&-", 0),
         (("account", "list"), ">/dev/full", 1),
         (("--help",), ">/dev/full", 1),
@@ -212,3 +215,6 @@ def test_lost_output_does_not_change_what_an_export_says(
     assert ended.returncode == code
     assert b"Traceback" not in ended.stderr
     assert b"unexpected" not in ended.stderr
+    if streams == ">/dev/full":
+        label = b"error" if code == 1 else b"warning"  # it is an error where it makes the exit code
+        assert label + b": standard output cannot be written: No space left on device" in ended.stderr

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from core.tests.cli.kit import Run
+from core.tests.cli.kit import Run, update
 
 pytest.importorskip("termios", reason="needs a pseudo-terminal")
 
@@ -21,9 +21,9 @@ TIMEOUT = 20.0
 
 
 class Terminal:
-    """A command on a pseudo-terminal; `out` goes there too unless it is piped away."""
+    """A command on a pseudo-terminal. `apart` are streams that are not on it."""
 
-    def __init__(self, *arguments: str | Path, columns: int = 80) -> None:
+    def __init__(self, *arguments: str | Path, columns: int = 80, **apart: int) -> None:
         import pty
 
         self._ours, theirs = pty.openpty()
@@ -31,9 +31,7 @@ class Terminal:
         command = Path(sys.executable).with_name("tailrace")
         self.process = subprocess.Popen(
             [command, *arguments],
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
+            **{"stdin": theirs, "stdout": theirs, "stderr": theirs, **apart},  # type: ignore[call-overload]
             start_new_session=True,
             env={**os.environ, "TERM": "xterm", "COLUMNS": str(columns), "LINES": "24"},
         )
@@ -76,11 +74,25 @@ class Terminal:
         self._shown += data
         return bool(data)
 
+    def vanish(self) -> None:
+        """Close the window: from now on the command's writes fail."""
+        os.close(self._ours)
+        self._ours = -1
+
+    def goes_on(self, seconds: float = 0.5) -> bool:
+        """Whether the command has not ended after that long."""
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return True
+        return False
+
     def close(self) -> None:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
             self.process.wait()
-        os.close(self._ours)
+        if self._ours >= 0:
+            os.close(self._ours)
 
 
 @pytest.fixture
@@ -196,3 +208,85 @@ def test_a_terminal_is_not_shown_what_it_would_obey(opened: list[Terminal], run:
     assert "canary\\x1b[2J" in shown
     assert "\x1b" not in shown
     assert run("dead-letters", "show", "1-1", "--reveal").out.endswith("canary\x1b[2J\n")
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[int]:
+    """Where a connection in mode `waits` reads whether it may go on: a byte for each write."""
+    os.mkfifo(tmp_path / "go")
+    descriptor = os.open(tmp_path / "go", os.O_RDWR)
+    yield descriptor
+    os.close(descriptor)
+
+
+@pytest.mark.usefixtures("activation")
+@pytest.mark.parametrize("others", [(signal.SIGHUP,), (signal.SIGHUP, signal.SIGHUP)])
+@pytest.mark.parametrize("first", [signal.SIGHUP, signal.SIGTERM])
+def test_a_closed_terminal_settles_however_often_it_hangs_up(
+    opened: list[Terminal], run: Run, gate: int, first: signal.Signals, others: tuple[signal.Signals, ...]
+) -> None:
+    assert run("connection", "update", "leads", "--set", "mode=waits").code == 0
+    source, sink = os.pipe()
+    terminal = Terminal("export", "hot", "-", stdin=source)
+    opened.append(terminal)
+    os.close(source)
+    os.write(sink, "".join(update(number) for number in range(3)).encode())
+    terminal.read_until("in flight")
+    terminal.vanish()
+    for number in (first, *others):
+        terminal.process.send_signal(number)
+        assert terminal.goes_on()
+    os.write(gate, b"go" * 10)
+    assert terminal.process.wait(TIMEOUT) == 130
+    os.close(sink)
+    ended = run("runs", "show", "1", "--json").json["run"]
+    ledger = ended["ledger"]
+    assert (ended["status"], ended["exit_code"]) == ("interrupted", 130)
+    assert ledger["received"] == ledger["delivered"] == 3
+    assert ledger["sources"][0]["line"] == 4
+
+
+@pytest.mark.usefixtures("activation")
+def test_after_a_hangup_control_c_ends_at_once(opened: list[Terminal], run: Run, profiles: Path) -> None:
+    assert run("connection", "update", "leads", "--set", "mode=hangs").code == 0
+    terminal = Terminal("export", "hot", profiles)
+    opened.append(terminal)
+    terminal.read_until("in flight")
+    terminal.process.send_signal(signal.SIGHUP)
+    terminal.read_until("hot (stopping)")
+    terminal.process.send_signal(signal.SIGINT)
+    assert terminal.end()[0] == 130
+
+
+@pytest.mark.usefixtures("activation")
+@pytest.mark.parametrize("json", [(), ("--json",)])
+def test_an_export_outlives_its_terminal(
+    opened: list[Terminal], run: Run, profiles: Path, gate: int, json: tuple[str, ...]
+) -> None:
+    assert run("connection", "update", "leads", "--set", "mode=waits").code == 0
+    terminal = Terminal("export", "hot", profiles, *json)
+    opened.append(terminal)
+    terminal.read_until("in flight")
+    terminal.vanish()
+    assert terminal.goes_on()
+    os.write(gate, b"go" * 10)
+    assert terminal.process.wait(TIMEOUT) == 5
+    assert run("runs", "show", "1", "--json").json["run"]["status"] == "finished"
+
+
+@pytest.mark.usefixtures("activation")
+def test_a_result_that_a_closed_terminal_does_not_take_is_a_warning(
+    opened: list[Terminal], profiles: Path
+) -> None:
+    read, write = os.pipe()
+    for arguments, code, text in (
+        (("export", "hot", profiles), 5, b"warning: standard output cannot be written: "),
+        (("account", "list"), 1, b"error: standard output cannot be written: "),
+    ):
+        terminal = Terminal(*arguments, stderr=write)
+        opened.append(terminal)
+        terminal.vanish()
+        assert terminal.process.wait(TIMEOUT) == code
+        assert text in os.read(read, 65536)
+    os.close(read)
+    os.close(write)

@@ -34,7 +34,8 @@ class Console:
     unwritable: bool = False
     """Standard output took no more, for another reason than a reader that had enough."""
     keeps_code: bool = False
-    """The exit code says what was done, so that losing the output does not change it."""
+    """The exit code says what was done, so that losing the output does not change it, and is worth a
+    warning only."""
 
     @property
     def interactive(self) -> bool:
@@ -91,21 +92,26 @@ class Console:
         self._lost(sys.stdout, error)
 
     def _lost(self, stream: TextIO, error: OSError) -> None:
-        self._close(stream)
-        if stream is sys.stdout and not isinstance(error, BrokenPipeError):
+        to_nothing(stream)
+        if stream is not sys.stdout:
+            return
+        self.closed = True
+        if not isinstance(error, BrokenPipeError):
             self.unwritable = True
             why = f"standard output cannot be written: {error.strerror}"
-            self.note(f"{styled('error:', RED, sys.stderr)} {why}")
+            if self.keeps_code:
+                self.warn(why)
+            else:
+                self.note(f"{styled('error:', RED, sys.stderr)} {why}")
 
-    def _close(self, stream: TextIO) -> None:
-        """Point the stream at nothing, so that neither later writes nor the interpreter's last flush
-        meet the broken pipe."""
-        if stream is sys.stdout:
-            self.closed = True
-        with suppress(OSError, ValueError):
-            null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, stream.fileno())
-            os.close(null)
+
+def to_nothing(stream: TextIO) -> None:
+    """Point the stream at nothing, so that neither later writes nor the interpreter's last flush meet
+    what is broken."""
+    with suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
 
 
 def styled(text: str, style: str, stream: TextIO) -> str:

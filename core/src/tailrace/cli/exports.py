@@ -65,7 +65,7 @@ def export(
     The same command again goes on where everything before was settled.
 
     Ends with 5 if there are dead letters. Ctrl-C, SIGTERM and SIGHUP settle what is in flight and
-    end with 130; a second one ends at once.
+    end with 130; a second Ctrl-C or SIGTERM ends at once.
     """
     stop = threading.Event()
     console.keeps_code = True

@@ -43,6 +43,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def report(console: Console, error: TailraceError) -> int:
     """Show an error in the form the user asked for; return its exit code."""
+    console.keeps_code = True
     console.error(error)
     if console.json:
         console.result({}, error)

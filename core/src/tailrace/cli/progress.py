@@ -10,10 +10,11 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 
+from tailrace.cli.console import to_nothing
 from tailrace.cli.render import count, duration
 
 if TYPE_CHECKING:
@@ -85,6 +86,30 @@ def facts(progress: Progress, meter: Meter) -> list[tuple[str, str]]:
     return shown
 
 
+class Forgiving:
+    """A stream that may vanish, as a terminal does when its window is closed: what is written then,
+    the escape that shows the cursor again included, is lost, and the run goes on."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError:
+            to_nothing(self._stream)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError:
+            to_nothing(self._stream)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 def is_terminal() -> bool:
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
@@ -107,8 +132,7 @@ def plain_lines(*, clock: Clock = time.monotonic, every: float = PLAIN_EVERY) ->
         if clock() - last >= every:
             last = clock()
             parts = [f"{label} {value}" for label, value in facts(progress, meter)]
-            with suppress(OSError):
-                print(", ".join(parts), file=sys.stderr, flush=True)
+            print(", ".join(parts), file=cast("IO[str]", Forgiving(sys.stderr)), flush=True)
 
     yield report
 
@@ -119,7 +143,7 @@ def live_display(title: str, stopping: Callable[[], bool]) -> Iterator[Report]:
     from rich.console import Console
     from rich.live import Live
 
-    console = Console(stderr=True, highlight=False)
+    console = Console(file=cast("IO[str]", Forgiving(sys.stderr)), highlight=False)
     meter = Meter()
     last = float("-inf")
 

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP during an export: the first drains, a second one ends at once."""
+"""Ctrl-C, SIGTERM and SIGHUP during an export: the first drains, a second Ctrl-C or SIGTERM ends at once."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tailrace.errors import Interrupted
 
 DRAINING = b"stopping: settling what is in flight; once more to end at once\n"
 SHOW_CURSOR = b"\x1b[?25h\n"
+HANGUP: int | None = getattr(signal, "SIGHUP", None)
 NUMBERS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
@@ -21,12 +22,23 @@ def stop_on_signals(stop: threading.Event, *, live: bool) -> Iterator[None]:
     """Set `stop` on one of the signals while the block runs; the handlers before it come back. A
     hangup that is ignored, as under nohup, stays ignored.
 
+    A hangup is never a second signal: nobody is there to have asked twice. The shell and the kernel
+    both tell of a terminal that is gone, the later one perhaps when the block has ended, so that
+    after the first they are ignored for good.
+
     `live` says that a display owns the terminal: it shows the state itself, and hides the cursor,
     which a second signal has to show again.
     """
 
+    gone = False
+
     def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal gone
+        hangup = number == HANGUP
+        gone = gone or hangup
         if stop.is_set():
+            if hangup:
+                return
             _write(SHOW_CURSOR if live else b"")
             os._exit(Interrupted.exit_code)
         stop.set()
@@ -38,11 +50,11 @@ def stop_on_signals(stop: threading.Event, *, live: bool) -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if gone and number == HANGUP else handler)
 
 
 def _nohup(number: int) -> bool:
-    return signal.Signals(number).name == "SIGHUP" and signal.getsignal(number) == signal.SIG_IGN
+    return number == HANGUP and signal.getsignal(number) == signal.SIG_IGN
 
 
 def _write(text: bytes) -> None:
