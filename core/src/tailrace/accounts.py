@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tailrace.objects import Account, check_name
 from tailrace.state import rows
 from tailrace.state.ids import now, uuid7
+from tailrace.stored import Stored
 
 if TYPE_CHECKING:
     from tailrace.planning import Foundation, Row
@@ -71,6 +72,7 @@ class Accounts:
         StaleVersion, InvalidSettings or NameTaken.
         """
         row = self._row(name)
+        account = _account(row)
         rows.check_version("accounts", row, if_version)
         unset = tuple(unset)
         changes: dict[str, Any] = {}
@@ -80,7 +82,7 @@ class Accounts:
             changes["description"] = description
         if settings or unset:
             changes["settings"] = self._foundation.read_settings(
-                "account", name, row["destination"], settings or {}, stored=row["settings"], unset=unset
+                "account", name, account.destination, settings or {}, stored=account.settings, unset=unset
             )
             self._foundation.check_users(_users(self._database, {**row, **changes}))
         with self._database.write() as transaction:
@@ -117,13 +119,14 @@ def _users(database: Database, account: Row) -> list[tuple[Row, Row, list[Row]]]
 
 
 def _account(row: Mapping[str, Any]) -> Account:
+    stored = Stored("accounts", row)
     return Account(
-        id=row["id"],
-        name=row["name"],
-        version=row["version"],
-        destination=row["destination"],
-        description=row["description"],
-        settings=row["settings"],
-        created_at=row["created_at"],
-        updated_at=row["updated_at"],
+        id=stored.text("id"),
+        name=stored.text("name"),
+        version=stored.whole("version"),
+        destination=stored.text("destination"),
+        description=stored.text("description"),
+        settings=stored.settings(),
+        created_at=stored.time("created_at"),
+        updated_at=stored.time("updated_at"),
     )

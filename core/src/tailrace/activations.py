@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tailrace import mapping
 from tailrace.destination import ActivationInfo
-from tailrace.errors import ActivationDisabled
+from tailrace.errors import ActivationDisabled, StateError
 from tailrace.objects import Activation, Segment, check_name
 from tailrace.planning import Prepared
 from tailrace.state import rows
 from tailrace.state.ids import now, uuid7
+from tailrace.stored import Stored
 
 if TYPE_CHECKING:
     import threading
@@ -50,7 +51,7 @@ class Activations:
         check_name(name)
         with self._database.read() as transaction:
             place = rows.fetch(transaction, "connections", connection)
-            account = rows.fetch_id(transaction, "accounts", place["account_id"])
+            account = rows.parent(transaction, "accounts", "connections", place, "account_id")
         moment = now()
         values: dict[str, Any] = {
             "id": uuid7(),
@@ -84,8 +85,9 @@ class Activations:
             found = rows.every(transaction, "activations")
         listed = []
         for row in found:
-            place = places[row["connection_id"]]
-            listed.append(_activation(row, place, accounts[place["account_id"]]))
+            place = rows.parent_in(places, "activations", row, "connection_id")
+            account = rows.parent_in(accounts, "connections", place, "account_id")
+            listed.append(_activation(row, place, account))
         return sorted(listed, key=lambda activation: activation.name)
 
     def get(self, name: str) -> Activation:
@@ -109,7 +111,8 @@ class Activations:
         if_version: int | None = None,
     ) -> Activation:
         """Change what is given, as a whole: `segments` replaces all of them, and one that stays
-        keeps its times. `identities="all"` stands for every namespace.
+        keeps its times. `identities="all"` stands for every namespace. What was stored and is not
+        understood has to be among what is given.
 
         Raises NotFound, StaleVersion, InvalidSettings, NameTaken, or what does not fit.
         """
@@ -127,16 +130,16 @@ class Activations:
         }
         changes = {column: value for column, value in changes.items() if value is not None}
         if segments is not None:
-            stored = mapping.load_segments(row["segments"])
-            read = mapping.read_segments(segments, stored, self._milliseconds())
+            read = mapping.read_segments(segments, _times(row), self._milliseconds())
             changes["segments"] = mapping.dump_segments(read)
         if identities is not None:
             changes["identities"] = _as_list(mapping.read_identities(identities))
         if set(changes) - {"description", "name"}:
-            version = self._fit(account, place, new_name or name, format or row["format"])
+            kept = format or Stored("activations", row).format()[0]
+            version = self._fit(account, place, new_name or name, kept)
             if format is not None:
                 changes["format_version"] = version
-        return self._change(row, changes)
+        return self._change(row, place, account, changes)
 
     def remove(self, name: str, *, if_version: int | None = None) -> None:
         """Its runs and dead letters stay readable. Raises NotFound or StaleVersion."""
@@ -147,11 +150,11 @@ class Activations:
 
     def enable(self, name: str) -> Activation:
         """Let it be exported. Raises NotFound."""
-        return self._change(self._rows(name)[0], {"enabled": True})
+        return self._change(*self._rows(name), {"enabled": True})
 
     def disable(self, name: str) -> Activation:
         """Refuse further exports; one that runs is not stopped. Raises NotFound."""
-        return self._change(self._rows(name)[0], {"enabled": False})
+        return self._change(*self._rows(name), {"enabled": False})
 
     def prepare(
         self,
@@ -163,18 +166,20 @@ class Activations:
     ) -> Prepared:
         """The activation with its plan, hooks and hook context, from what is stored. No I/O.
 
-        Raises NotFound, ActivationDisabled (for an export), ConfigurationError or PluginError.
+        Raises NotFound, ActivationDisabled (for an export), ConfigurationError or PluginError; and
+        StateError where a row is not understood, before any of it is used.
         """
         row, place, account = self._rows(name)
-        if for_export and not row["enabled"]:
+        activation = _activation(row, place, account)
+        if for_export and not activation.enabled:
             raise ActivationDisabled(
                 f"activation {name!r} is disabled", hint=f"tailrace activation enable {name}"
             )
-        hooks = self._foundation.hooks(account["destination"])
-        info = ActivationInfo(name=name, format=row["format"])
+        hooks = self._foundation.hooks(activation.destination)
+        info = ActivationInfo(name=name, format=activation.format)
         plan = self._foundation.plan(hooks, account, place, info)
         context = self._foundation.context(stop=stop, write_timeout=write_timeout)
-        return Prepared(_activation(row, place, account), plan, hooks, context)
+        return Prepared(activation, plan, hooks, context)
 
     def _fit(self, account: Row, place: Row, name: str, format: str) -> str:
         """Ask the destination whether all fits; the version of the format."""
@@ -183,7 +188,8 @@ class Activations:
         self._foundation.plan(hooks, account, place, ActivationInfo(name=name, format=format))
         return version
 
-    def _change(self, row: Row, changes: Mapping[str, Any]) -> Activation:
+    def _change(self, row: Row, place: Row, account: Row, changes: Mapping[str, Any]) -> Activation:
+        _activation({**row, **changes}, place, account)  # a change may mend a row, but not leave it broken
         with self._database.write() as transaction:
             rows.change(transaction, "activations", row, changes)
         return self.get(changes.get("name", row["name"]))
@@ -191,8 +197,8 @@ class Activations:
     def _rows(self, name: str) -> tuple[Row, Row, Row]:
         with self._database.read() as transaction:
             row = rows.fetch(transaction, "activations", name)
-            place = rows.fetch_id(transaction, "connections", row["connection_id"])
-            return row, place, rows.fetch_id(transaction, "accounts", place["account_id"])
+            place = rows.parent(transaction, "connections", "activations", row, "connection_id")
+            return row, place, rows.parent(transaction, "accounts", "connections", place, "account_id")
 
     def _milliseconds(self) -> int:
         return int(self._foundation.clock.time() * 1000)
@@ -202,25 +208,35 @@ def _as_list(values: tuple[str, ...] | None) -> list[str] | None:
     return None if values is None else list(values)
 
 
-def _activation(row: Mapping[str, Any], place: Mapping[str, Any], account: Mapping[str, Any]) -> Activation:
+def _times(row: Row) -> tuple[Segment, ...]:
+    """The stored segments, for their times; none where they cannot be read, and are given anew."""
+    try:
+        return Stored("activations", row).segments()
+    except StateError:
+        return ()
+
+
+def _activation(row: Row, place: Row, account: Row) -> Activation:
+    stored, connection = Stored("activations", row), Stored("connections", place)
+    format, format_version = stored.format()
     return Activation(
-        id=row["id"],
-        name=row["name"],
-        version=row["version"],
-        connection_id=row["connection_id"],
-        connection=place["name"],
-        destination=account["destination"],
-        enabled=row["enabled"],
-        description=row["description"],
-        segments=mapping.load_segments(row["segments"]),
-        attributes=tuple(row["attributes"]),
-        memberships=row["memberships"],
-        identities=None if row["identities"] is None else tuple(row["identities"]),
-        include_segment_names=row["include_segment_names"],
-        include_segment_timestamps=row["include_segment_timestamps"],
-        keep_extra_fields=row["keep_extra_fields"],
-        format=row["format"],
-        format_version=row["format_version"],
-        created_at=row["created_at"],
-        updated_at=row["updated_at"],
+        id=stored.text("id"),
+        name=stored.text("name"),
+        version=stored.whole("version"),
+        connection_id=stored.text("connection_id"),
+        connection=connection.text("name"),
+        destination=Stored("accounts", account).text("destination"),
+        enabled=stored.truth("enabled"),
+        description=stored.text("description"),
+        segments=stored.segments(),
+        attributes=stored.attributes(),
+        memberships=stored.memberships(),
+        identities=stored.identities(),
+        include_segment_names=stored.truth("include_segment_names"),
+        include_segment_timestamps=stored.truth("include_segment_timestamps"),
+        keep_extra_fields=stored.truth("keep_extra_fields"),
+        format=format,
+        format_version=format_version,
+        created_at=stored.time("created_at"),
+        updated_at=stored.time("updated_at"),
     )

@@ -9,6 +9,7 @@ from tailrace.errors import ConfigurationError
 from tailrace.objects import Connection, check_name
 from tailrace.state import rows
 from tailrace.state.ids import now, uuid7
+from tailrace.stored import Stored
 
 if TYPE_CHECKING:
     from tailrace.destination import AuthReport
@@ -51,7 +52,9 @@ class Connections:
         with self._database.read() as transaction:
             accounts = {row["id"]: row for row in rows.every(transaction, "accounts")}
             found = rows.every(transaction, "connections")
-        listed = [_connection(row, accounts[row["account_id"]]) for row in found]
+        listed = [
+            _connection(row, rows.parent_in(accounts, "connections", row, "account_id")) for row in found
+        ]
         return sorted(listed, key=lambda connection: connection.name)
 
     def get(self, name: str) -> Connection:
@@ -74,6 +77,7 @@ class Connections:
         InvalidSettings or NameTaken.
         """
         row, account = self._rows(name)
+        connection = _connection(row, account)
         rows.check_version("connections", row, if_version)
         unset = tuple(unset)
         changes: dict[str, Any] = {}
@@ -85,9 +89,9 @@ class Connections:
             changes["settings"] = self._foundation.read_settings(
                 "connection",
                 name,
-                account["destination"],
+                connection.destination,
                 settings or {},
-                stored=row["settings"],
+                stored=connection.settings,
                 unset=unset,
             )
             with self._database.read() as transaction:
@@ -133,19 +137,20 @@ class Connections:
     def _rows(self, name: str) -> tuple[Row, Row]:
         with self._database.read() as transaction:
             row = rows.fetch(transaction, "connections", name)
-            return row, rows.fetch_id(transaction, "accounts", row["account_id"])
+            return row, rows.parent(transaction, "accounts", "connections", row, "account_id")
 
 
 def _connection(row: Mapping[str, Any], account: Mapping[str, Any]) -> Connection:
+    stored, owner = Stored("connections", row), Stored("accounts", account)
     return Connection(
-        id=row["id"],
-        name=row["name"],
-        version=row["version"],
-        account_id=row["account_id"],
-        account=account["name"],
-        destination=account["destination"],
-        description=row["description"],
-        settings=row["settings"],
-        created_at=row["created_at"],
-        updated_at=row["updated_at"],
+        id=stored.text("id"),
+        name=stored.text("name"),
+        version=stored.whole("version"),
+        account_id=stored.text("account_id"),
+        account=owner.text("name"),
+        destination=owner.text("destination"),
+        description=stored.text("description"),
+        settings=stored.settings(),
+        created_at=stored.time("created_at"),
+        updated_at=stored.time("updated_at"),
     )

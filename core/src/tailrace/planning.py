@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from tailrace.destination import ActivationInfo, Clock, HookContext, Plan
+from tailrace.stored import Stored
 from tailrace.validation import load_settings, read_settings
 
 if TYPE_CHECKING:
@@ -98,10 +99,10 @@ class Foundation:
                     self.plan(hooks, account, connection, info)
 
 
-def _load(noun: str, model: type[BaseModel], row: Row) -> BaseModel:
+def _load(noun: Literal["account", "connection"], model: type[BaseModel], row: Row) -> BaseModel:
     return load_settings(
         model,
-        row["settings"],
+        Stored("accounts" if noun == "account" else "connections", row).settings(),
         what=f"{noun} {row['name']!r}",
         hint=f"correct them with: tailrace {noun} update {row['name']} --set NAME=VALUE",
     )

@@ -11,6 +11,7 @@ from tailrace.ledger import Ledger, SourcePosition
 from tailrace.objects import Activation, Run
 from tailrace.state import rows
 from tailrace.state.ids import now
+from tailrace.stored import Stored
 
 if TYPE_CHECKING:
     from tailrace.state.database import Database, Transaction
@@ -115,18 +116,19 @@ def _progress(id: int, ledger: Ledger, sources: Sources) -> dict[str, Any]:
 
 
 def _run(row: Mapping[str, Any]) -> Run:
+    stored = Stored("runs", row)
     return Run(
-        id=row["id"],
-        activation_id=row["activation_id"],
-        activation=row["activation"],
-        activation_version=row["activation_version"],
-        status=row["status"],
-        exit_code=row["exit_code"],
-        error=row["error"],
-        started_at=row["started_at"],
-        ended_at=row["ended_at"],
-        ledger=ledger_of(row["ledger"]),
-        sources=tuple(row["sources"]),
+        id=stored.whole("id"),
+        activation_id=stored.text("activation_id"),
+        activation=stored.text("activation"),
+        activation_version=stored.whole("activation_version"),
+        status=stored.text("status"),
+        exit_code=stored.optional("exit_code", stored.whole),
+        error=stored.optional("error", stored.text),
+        started_at=stored.time("started_at"),
+        ended_at=stored.optional("ended_at", stored.time),
+        ledger=ledger_of(stored.ledger()),
+        sources=stored.positions(),
     )
 
 

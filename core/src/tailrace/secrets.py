@@ -20,6 +20,7 @@ from tailrace.errors import ConfigurationError, KeyLost, SecretUnavailable
 from tailrace.secretkey import VARIABLE, Key, Keys
 from tailrace.state import rows
 from tailrace.state.ids import now
+from tailrace.stored import Stored
 
 if TYPE_CHECKING:
     from tailrace.settings import Secret
@@ -90,7 +91,8 @@ class Vault:
         """Seal every stored secret with a new key; how many there were.
 
         One transaction. The new key is stored before it and the old one stays, so a crash at any
-        point loses nothing. Raises KeyLost where one of them cannot be opened; nothing is changed.
+        point loses nothing. Raises KeyLost where one of them cannot be opened, StateError where settings
+        cannot be read; nothing is changed.
         """
         with self._database.write() as transaction:
             fields = list(_sealed_fields(transaction, rows.locking(transaction, "UPDATE")))
@@ -161,7 +163,7 @@ def _sealed_fields(transaction: Transaction, locking: str = "") -> Iterator[Seal
     for table in tables:
         statement = f"SELECT id, name, version, settings FROM {table} ORDER BY name{locking}"
         for row in transaction.execute(statement):
-            for field, value in row["settings"].items():
+            for field, value in Stored(table, row).settings().items():
                 if isinstance(value, str) and value.startswith(SEALED):
                     yield SealedField(table, row, field)
 

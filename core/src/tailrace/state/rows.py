@@ -7,16 +7,27 @@ from contextlib import suppress
 from difflib import get_close_matches
 from typing import Any, Literal
 
-from tailrace.errors import InUse, NameTaken, NotFound, StaleVersion
+from tailrace.errors import InUse, NameTaken, NotFound, StaleVersion, StateError
 from tailrace.state.database import Refused, Transaction
 from tailrace.state.ids import now
 
 Row = Mapping[str, Any]
 Table = Literal["accounts", "connections", "activations"]
+AnyTable = Literal[Table, "runs"]
 Reference = Literal["account_id", "connection_id"]
 
+_OPTIONS = {
+    "segments": "--segment [NAMESPACE/]ID[=NAME]",
+    "attributes": "--attribute PATH",
+    "memberships": "--memberships mapped",
+    "identities": "--identities all",
+    "format": "--format xdm-json",
+    "format_version": "--format xdm-json",
+}
+"""What sets a column of an activation anew."""
 
-def noun(table: Table) -> str:
+
+def noun(table: AnyTable) -> str:
     """`accounts` -> `account`."""
     return table.removesuffix("s")
 
@@ -62,9 +73,34 @@ def fetch(transaction: Transaction, table: Table, name: str) -> Row:
     )
 
 
-def fetch_id(transaction: Transaction, table: Table, identifier: str) -> Row:
-    """The row with that id, which a foreign key promises to be there."""
-    return every(transaction, table, id=identifier)[0]
+def parent(transaction: Transaction, table: Table, of: Table, row: Row, key: Reference) -> Row:
+    """The row of `table` that a row of `of` refers to by `key`. Raises StateError where it is gone,
+    which a foreign key forbids."""
+    found = every(transaction, table, id=row[key])
+    if not found:
+        raise not_understood(of, row, key)
+    return found[0]
+
+
+def parent_in(known: Mapping[str, Row], of: Table, row: Row, key: Reference) -> Row:
+    """The same among rows by id."""
+    found = known.get(row[key])
+    if found is None:
+        raise not_understood(of, row, key)
+    return found
+
+
+def not_understood(table: AnyTable, row: Row, column: str) -> StateError:
+    """The error for a column that holds what this version would not have written."""
+    name = f"{row['id']}" if table == "runs" else repr(row["name"])
+    again = "restore a copy of the database"
+    if table == "activations" and column in _OPTIONS:
+        again = f"set it again: tailrace activation update {row['name']} {_OPTIONS[column]}"
+    return StateError(
+        f"{noun(table)} {name} cannot be used: column {column} of table {table} holds what this version "
+        "of Tailrace does not understand",
+        hint=f"if a newer Tailrace wrote it, upgrade this one; else {again}",
+    )
 
 
 def lock_parent(transaction: Transaction, table: Table, row: Row) -> None:

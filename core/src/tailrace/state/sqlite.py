@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -24,6 +25,9 @@ BUSY_SECONDS = 30
 LOCK_NAME = "tailrace.lock"
 
 
+_TABLE = re.compile(r"(?:FROM|UPDATE|INTO) (\w+)")
+
+
 def _text_of_time(value: datetime) -> str:
     return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
 
@@ -32,9 +36,19 @@ def _time_of_text(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
+def _boolean_of_number(value: object) -> bool:
+    if value not in (0, 1):
+        raise ValueError
+    return bool(value)
+
+
 # SQLite knows neither kind: JSON is text, a boolean 0 or 1, a time the text of a naive one in UTC.
 _ENCODE: Mapping[Kind, Callable[[Any], object]] = {"json": json.dumps, "boolean": int, "time": _text_of_time}
-_DECODE: Mapping[Kind, Callable[[Any], object]] = {"json": json.loads, "boolean": bool, "time": _time_of_text}
+_DECODE: Mapping[Kind, Callable[[Any], object]] = {
+    "json": json.loads,
+    "boolean": _boolean_of_number,
+    "time": _time_of_text,
+}
 
 
 class SQLite:
@@ -104,9 +118,25 @@ class _Transaction:
 
     def execute(self, statement: str, /, **parameters: object) -> list[dict[str, Any]]:
         rows = _run(self._connection, statement, convert(parameters, _ENCODE))
-        with suppress(TypeError, ValueError):
-            return [convert(row, _DECODE) for row in rows]
-        raise unusable("it holds a value that Tailrace did not write")
+        return [_decoded(row, statement) for row in rows]
+
+
+def _decoded(row: Mapping[str, Any], statement: str) -> dict[str, Any]:
+    """The row with its values; where one is not of its kind, an error that says which."""
+    with suppress(TypeError, ValueError, RecursionError):
+        return convert(row, _DECODE)
+    table = _TABLE.search(statement)
+    columns = []
+    for name, value in row.items():
+        try:
+            convert({name: value}, _DECODE)
+        except (TypeError, ValueError, RecursionError):
+            columns.append(name)
+    raise unusable(
+        "it holds a value that Tailrace did not write: "
+        f"table {table[1] if table else '?'}, row {row.get('name', row.get('id'))!r}, "
+        f"column {', '.join(columns)}"
+    )
 
 
 def _connect(file: Path) -> sqlite3.Connection:
