@@ -19,7 +19,7 @@ from sqlalchemy import Connection, inspect
 from core.tests.state.depot import ACCOUNT
 from tailrace import Account, ConfigurationError, StateError, Tailrace
 from tailrace.state import rows, tables
-from tailrace.state.database import Database, open_database
+from tailrace.state.database import Database, open_database, unusable
 from tailrace.state.ids import now, uuid7
 from tailrace.state.revision import REVISION, REVISIONS
 from tailrace.state.sources import source_number
@@ -230,16 +230,76 @@ def test_a_database_of_somebody_else_is_refused(tmp_path: Path, database_url: st
         with database.write() as transaction:
             transaction.execute("CREATE TABLE accounts (id INTEGER)")
 
-    with pytest.raises(StateError, match="holds a table 'accounts'"):
+    with pytest.raises(StateError, match="holds a table 'accounts'") as caught:
         open_database(tmp_path, database_url)
+    says = "TAILRACE_DATABASE_URL" if database_url else "tailrace.db.revision-N"
+    assert says in str(caught.value.hint)
+    assert database_url or "URL" not in str(caught.value.hint)
+
+
+def test_a_table_that_is_gone_speaks_of_a_copy(tmp_path: Path, database_url: str | None) -> None:
+    with opened(tmp_path, database_url) as database:
+        with database.write() as transaction:
+            transaction.execute("DROP TABLE runs")
+        with pytest.raises(StateError) as caught, database.read() as transaction:
+            transaction.execute("SELECT * FROM runs")
+    assert ("a backup" if database_url else "tailrace.db.revision-N") in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("said", "says"),
+    [("disk I/O error", "free space"), ("no such column: x", "a copy"), ("else", "TAILRACE_HOME")],
+)
+def test_what_a_driver_says_has_a_hint(said: str, says: str) -> None:
+    assert says in str(unusable(said).hint)
+
+
+def test_a_lock_of_another_session_is_waited_for_as_on_sqlite(
+    tmp_path: Path, postgresql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import psycopg
+
+    with opened(tmp_path, postgresql) as database, database.write() as transaction:
+        assert transaction.execute("SHOW lock_timeout") == [{"lock_timeout": "30s"}]
+    monkeypatch.setattr("tailrace.state.postgresql.BUSY_SECONDS", 0.05)
+    with Tailrace(tmp_path, database_url=postgresql) as t, psycopg.connect(postgresql) as other:
+        t.accounts.list()
+        other.execute("LOCK TABLE accounts IN ACCESS EXCLUSIVE MODE")
+        for use in (
+            lambda: t.accounts.list(),
+            lambda: t.accounts.remove("prod"),
+            lambda: t.accounts.rekey(),
+        ):
+            with pytest.raises(StateError, match="cannot be used: another session holds a lock") as caught:
+                use()
+            assert "try again" in str(caught.value.hint)
+        other.rollback()
+        assert t.accounts.list() == []
+
+
+def test_a_migration_that_meets_a_lock_says_so(
+    tmp_path: Path, postgresql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import psycopg
+
+    with opened(tmp_path, postgresql) as database:
+        make_old(database)
+    monkeypatch.setattr("tailrace.state.postgresql.BUSY_SECONDS", 0.05)
+    with psycopg.connect(postgresql) as other:
+        other.execute("SELECT * FROM activations")
+        with pytest.raises(StateError, match="another session holds a lock"):
+            open_database(tmp_path, postgresql)
+    with opened(tmp_path, postgresql) as database:
+        assert revision(database) == REVISION
 
 
 def test_a_file_that_is_no_database_is_a_state_error(home: Path) -> None:
     home.mkdir()
     (home / "tailrace.db").write_bytes(b"not a database" * 1000)
 
-    with pytest.raises(StateError, match="file is not a database"):
+    with pytest.raises(StateError, match="file is not a database") as caught:
         open_database(home)
+    assert "tailrace.db.revision-N" in str(caught.value.hint)
 
 
 def test_a_home_that_cannot_be_made_is_a_state_error(tmp_path: Path) -> None:

@@ -32,15 +32,13 @@ ACTIVATIONS = [
     ("format_version", "99"),
 ]
 LEDGER = Ledger().as_dict()
+CHANGED: list[dict[str, Any]] = [
+    {"received": "x"}, {"delivered": True}, {"seconds": "1"}, {"sources": [3]}, {"warnings": "x"},
+    {"reasons": {"a": "b"}}, {"reasons": []}, {"run": "1"}, {"sources": [{"source": "a"}]},
+]  # fmt: skip
 RUNS: list[tuple[str, Any]] = [
     *(("ledger", value) for value in ({}, [1], "x", {"received": "x"})),
-    *(
-        ("ledger", {**LEDGER, **changed})
-        for changed in (
-            {"received": "x"}, {"delivered": True}, {"seconds": "1"}, {"sources": [3]}, {"warnings": "x"},
-            {"reasons": {"a": "b"}}, {"reasons": []}, {"run": "1"}, {"sources": [{"source": "a"}]},
-        )
-    ),
+    *(("ledger", {**LEDGER, **changed}) for changed in CHANGED),
     *(("sources", value) for value in ([3], {"a": 1}, "x", [{"source": 1}])),
 ]  # fmt: skip
 

@@ -236,8 +236,9 @@ def test_a_database_that_somebody_else_holds_is_a_state_error(
     monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.01)
 
     with file.write(), closing(open_database(home)) as other:
-        with pytest.raises(StateError, match="cannot be used: database is locked"), other.write():
+        with pytest.raises(StateError, match="cannot be used: database is locked") as caught, other.write():
             pass
+        assert "another program is writing to it: try again" in str(caught.value.hint)
         assert accounts(other) == []
 
 
@@ -247,8 +248,9 @@ def test_a_full_disk_is_a_state_error_and_changes_nothing(file: Database) -> Non
         transaction.execute(f"PRAGMA max_page_count = {row['page_count']}")
 
     much = {**ACCOUNT, "description": "x" * 100_000}
-    with pytest.raises(StateError, match="database or disk is full"), file.write() as transaction:
+    with pytest.raises(StateError, match="database or disk is full") as caught, file.write() as transaction:
         rows.insert(transaction, "accounts", much)
+    assert "free space" in str(caught.value.hint)
 
     assert accounts(file) == []
     with file.write() as transaction:
@@ -261,8 +263,9 @@ def test_a_damaged_file_is_a_state_error(home: Path) -> None:
     content = (home / "tailrace.db").read_bytes()
     (home / "tailrace.db").write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
 
-    with pytest.raises(StateError, match="cannot be used: database disk image is malformed"):
+    with pytest.raises(StateError, match="cannot be used: database disk image is malformed") as caught:
         open_database(home)
+    assert "tailrace.db.revision-N" in str(caught.value.hint)
 
 
 def test_a_transaction_ends_well_after_another_thread_has_closed(file: Database) -> None:

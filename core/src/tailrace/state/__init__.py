@@ -2,6 +2,7 @@
 
     folders     the home and the configuration folder, both private
     database    the seam: transactions, which take SQL and give rows
+    hints       what to do where it cannot be used
     columns     which columns hold JSON, booleans and times
     sqlite      the seam on the standard library
     postgresql  the seam on SQLAlchemy

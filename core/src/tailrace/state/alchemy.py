@@ -12,6 +12,9 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from tailrace.errors import StateError
 from tailrace.state.database import Refused, unusable
+from tailrace.state.hints import HELD
+
+LOCK_NOT_AVAILABLE = "55P03"
 
 
 @contextmanager
@@ -26,6 +29,8 @@ def translated() -> Iterator[None]:
 def in_our_words(error: SQLAlchemyError) -> StateError:
     """What SQLAlchemy raised, without the statement or its values."""
     said = _first_line(error)
+    if getattr(getattr(error, "orig", None), "sqlstate", None) == LOCK_NOT_AVAILABLE:
+        said = HELD  # the server's own words, in a language of its choice, speak of a timeout
     return Refused(said) if isinstance(error, IntegrityError) else unusable(said)
 
 

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from tailrace.errors import StateError
 from tailrace.state.folders import private_folder
+from tailrace.state.hints import GENERAL, hint
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 FILE_NAME = "tailrace.db"
-_HINT = "check TAILRACE_HOME and TAILRACE_DATABASE_URL, then try again"
 
 
 class Transaction(Protocol):
@@ -68,12 +68,12 @@ class Refused(StateError):
     """A constraint forbids the change. Callers that know which one say it in better words."""
 
     def __init__(self, said: str) -> None:
-        super().__init__(f"the database refused a change: {said}", hint=_HINT)
+        super().__init__(f"the database refused a change: {said}", hint=GENERAL)
 
 
 def unusable(said: str) -> StateError:
     """The error for what a driver said, one line without a statement or its values."""
-    return StateError(f"the database cannot be used: {said}", hint=_HINT)
+    return StateError(f"the database cannot be used: {said}", hint=hint(said))
 
 
 def open_database(home: Path, url: str | None = None) -> Database:

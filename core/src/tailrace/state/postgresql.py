@@ -8,13 +8,14 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from tailrace.errors import ConfigurationError
 from tailrace.state.alchemy import in_our_words, translated
 from tailrace.state.columns import Kind, convert
 from tailrace.state.database import Transaction
+from tailrace.state.hints import BUSY_SECONDS
 
 _LOCK = 0x7461_696C_7261_6365  # "tailrace"
 
@@ -43,12 +44,14 @@ class PostgreSQL:
         """Raises ConfigurationError. The server is not called."""
         parsed = _parse(url)
         try:
-            return cls(create_engine(parsed, hide_parameters=True, pool_pre_ping=True))
+            engine = create_engine(parsed, hide_parameters=True, pool_pre_ping=True)
         except ModuleNotFoundError:
             raise ConfigurationError(
                 "PostgreSQL needs a driver that is not installed",
                 hint="pip install 'tailrace[postgresql]'",
             ) from None
+        event.listen(engine, "connect", _limit_waiting)
+        return cls(engine)
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
@@ -63,6 +66,8 @@ class PostgreSQL:
     @contextmanager
     def alone(self) -> Iterator[None]:
         with translated(), self._engine.connect() as connection:
+            # A migration may take long, and this waits for it.
+            connection.execute(text("SET LOCAL lock_timeout = 0"))
             # Belongs to this session: it is released when the connection goes, whatever happens.
             connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
             connection.commit()
@@ -77,6 +82,13 @@ class PostgreSQL:
 
     def close(self) -> None:
         self._engine.dispose()
+
+
+def _limit_waiting(connection: Any, record: object) -> None:
+    """A session waits for the locks of others as long as SQLite does, and not for ever."""
+    before, connection.autocommit = connection.autocommit, True  # else a rollback takes it back
+    connection.execute(f"SET lock_timeout = {round(BUSY_SECONDS * 1000)}")
+    connection.autocommit = before
 
 
 class _Transaction:

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from tailrace.errors import StateError
 from tailrace.state.database import Database, Transaction
+from tailrace.state.hints import COPY
 
 REVISIONS = ("0001", "0002")
 """Every revision of the schema, oldest first."""
 REVISION = REVISIONS[-1]
+
+OWN = "point TAILRACE_DATABASE_URL to a database of Tailrace's own"
 
 _TABLE = "alembic_version"
 _TABLES = {
@@ -63,7 +66,7 @@ def _create(database: Database) -> None:
     if foreign:
         raise StateError(
             f"the database holds a table {foreign[0]!r} but no revision of Tailrace's schema",
-            hint="point TAILRACE_DATABASE_URL to a database of Tailrace's own",
+            hint=COPY if database.file is not None else OWN,
         )
     with translated(), database.alter() as connection:
         tables.metadata.create_all(connection)

@@ -16,12 +16,12 @@ from tailrace.errors import StateError
 from tailrace.state.columns import Kind, convert
 from tailrace.state.database import Refused, Transaction, unusable
 from tailrace.state.folders import private_file
+from tailrace.state.hints import BUSY_SECONDS
 from tailrace.state.lock import exclusive
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-BUSY_SECONDS = 30
 LOCK_NAME = "tailrace.lock"
 
 

@@ -10,10 +10,13 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from tailrace.errors import StateError
+from tailrace.state.alchemy import in_our_words
 from tailrace.state.database import Database
 from tailrace.state.folders import private_file
+from tailrace.state.hints import HELD
 from tailrace.state.revision import REVISION
 
 
@@ -28,6 +31,9 @@ def upgrade(database: Database, stored: str) -> Path | None:
         with database.alter() as connection:
             run(connection, REVISION)
     except Exception as error:
+        held = in_our_words(error) if isinstance(error, SQLAlchemyError) else None
+        if held is not None and HELD in held.message:
+            raise held from None
         raise StateError(
             f"the database could not be migrated from revision {stored} to {REVISION} "
             f"({type(error).__name__}); it is unchanged",
