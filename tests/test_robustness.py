@@ -271,8 +271,10 @@ def test_standard_input_is_closed(site: Site) -> None:
     program = "import os, sys; os.close(0); os.execv(sys.argv[1], sys.argv[1:])"
     process = site.start("export", "hot", "-", "--json", "--quiet", prefix=[sys.executable, "-c", program])
     ended = site.end(process)
-    assert ended.code == 8
+    assert ended.code == 2
     assert ended.first == "error: standard input is closed"
+    with site.client() as t:
+        assert t.runs.list() == []
 
 
 def test_a_name_that_is_not_text(site: Site) -> None:

@@ -183,6 +183,9 @@ def _shapes() -> str:
         "sizes are in bytes. A secret is shown as its reference (`env:AWS_SECRET`), one that is stored",
         "encrypted as `sealed:…`. No personal data is in any of them, except with `preview` and",
         "`dead-letters show --reveal`.\n",
+        "The `number` of a source counts the sources of its activation from 1, in the order in which they",
+        "were first opened. A file keeps its number, and no other source of the activation gets it; standard",
+        "input is a new source each time.\n",
     ]
     for commands, shape in SHAPES:
         lines += [", ".join(f"`{each}`" for each in commands) + "\n"]

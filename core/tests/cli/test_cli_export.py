@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -205,9 +206,32 @@ def test_dead_letters_hide_the_original_unless_it_is_asked_for(
     assert revealed.out.endswith(update(rejected["line"] - 1))
     value = run("dead-letters", "show", rejected["id"], "--reveal", "--json").json["dead_letter"]
     assert value["original"] == {"encoding": "utf-8", "text": update(rejected["line"] - 1).rstrip("\n")}
-    assert run("dead-letters", "list", "--run", "2", "--json").json == {"dead_letters": []}
-    assert run("dead-letters", "list", "--run", "2") == Ended(0, "", "no dead letters\n")
     assert run("dead-letters", "show", "1-99").code == 3
+
+
+def test_no_dead_letters_is_said_only_of_what_exists(run: Run, activation: None, tmp_path: Path) -> None:
+    source = tmp_path / "good.jsonl"
+    source.write_text(update(1))
+    assert run("export", "hot", source).code == 0
+    for options in ((), ("--run", "1"), ("--activation", "hot"), ("--run", "1", "--activation", "hot")):
+        assert run("dead-letters", "list", *options) == Ended(0, "", "no dead letters\n")
+        assert run("dead-letters", "list", *options, "--json").json == {"dead_letters": []}
+    unknown = run("dead-letters", "list", "--run", "9999")
+    assert (unknown.code, unknown.first) == (3, "error: there is no run 9999")
+    unknown = run("dead-letters", "list", "--activation", "hott")
+    assert unknown.code == 3
+    assert unknown.first == "error: there is no activation 'hott'; did you mean 'hot'?"
+    assert run("activation", "remove", "hot").code == 0
+    assert run("dead-letters", "list", "--activation", "hot").code == 0
+
+
+@pytest.mark.parametrize("verb", ["export", "preview"])
+def test_standard_input_that_is_closed_is_a_wrong_call(activation: None, run: Run, verb: str) -> None:
+    command = shlex.join([str(Path(sys.executable).with_name("tailrace")), verb, "hot", "-"])
+    ended = subprocess.run(["sh", "-c", f"{command} <&-"], capture_output=True, timeout=60, check=False)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(b"error: standard input is closed\nhint: ")
+    assert run("runs", "list", "--json").json == {"runs": []}
 
 
 def test_bytes_that_are_no_text_are_revealed_as_they_are(run: Run, activation: None, tmp_path: Path) -> None:

@@ -302,6 +302,14 @@ def test_disable_and_enable(run: Run, activation: None) -> None:
     assert run("activation", "enable", "hot", "--json").json["activation"]["enabled"] is True
 
 
+def test_rekey_without_a_secret_says_so(run: Run, account: None) -> None:
+    assert (
+        run("account", "rekey").out
+        == "no secret is stored encrypted; there is nothing to encrypt with a new key\n"
+    )
+    assert run("account", "rekey", "--json").json == {"rekeyed": 0}
+
+
 def test_rekey_counts_the_secrets(run: Run) -> None:
     run("account", "add", "a", "--destination", "box", "--set", "region=x", "--set", "secret_key=canary")
     assert run("account", "rekey") == Ended(0, "1 secret encrypted with a new key\n", "")

@@ -7,9 +7,12 @@ import os
 import sys
 
 import pytest
+from rich.cells import cell_len
 
 from tailrace import Ledger, SourcePosition
-from tailrace.cli import render
+from tailrace.cli import columns, render
+from tailrace.cli.columns import Side
+from tailrace.cli.deadletters import HEAD, SHORTEN
 
 
 @pytest.fixture
@@ -103,3 +106,63 @@ def test_no_term_of_the_sum_is_left_out_when_it_counts() -> None:
     text = render.ledger(Ledger(**{name: 2**place for place, name in enumerate(names)}))
     for place, name in enumerate(names):
         assert f"{2**place} {name.replace('_', '-')}" in text
+
+
+LETTERS = [
+    ("1-1", "hot", "no-identity", 4, "256 B", "/a/" + "long/" * 20 + "日本.jsonl", "no identity"),
+    (
+        "1-12",
+        "hot",
+        "too-large",
+        17,
+        "1.0 MiB",
+        "b.jsonl",
+        "the record is 1,048,577 bytes; the limit is less",
+    ),
+]
+HOW = {"right": ("LINE", "SIZE"), "shorten": SHORTEN}
+
+
+def widest(text: str) -> int:
+    return max(cell_len(line) for line in text.splitlines())
+
+
+@pytest.mark.parametrize("room", [80, 100])
+def test_every_column_of_the_dead_letters_is_there(terminal: pytest.MonkeyPatch, room: int) -> None:
+    terminal.setattr("shutil.get_terminal_size", lambda: os.terminal_size((room, 24)))
+    head, first, second = render.table(HEAD, LETTERS, **HOW).splitlines()  # type: ignore[arg-type]
+    assert head.split() == list(HEAD)
+    place = cell_len(head.partition("SOURCE")[0])
+    assert cell_len(first.partition("…")[0]) == cell_len(second.partition("b.jsonl")[0]) == place
+    assert "日本.jsonl  no identity" in first
+    assert second.endswith("…")
+    assert widest("\n".join([head, first, second])) <= room
+
+
+def test_names_are_shortened_where_the_source_is_not_enough(terminal: pytest.MonkeyPatch) -> None:
+    terminal.setattr("shutil.get_terminal_size", lambda: os.terminal_size((80, 24)))
+    rows = [(each[0], "a" * 63, *each[2:]) for each in LETTERS]
+    text = render.table(HEAD, rows, **HOW)  # type: ignore[arg-type]
+    assert text.splitlines()[0].split() == list(HEAD)
+    assert text.count("aaa… ") == 2
+    assert widest(text) <= 80
+
+
+def test_a_pipe_gets_whole_cells() -> None:
+    assert LETTERS[0][5] in render.table(HEAD, LETTERS, **HOW)  # type: ignore[arg-type]
+
+
+def test_columns_are_as_wide_as_they_are_shown() -> None:
+    text = render.table(("NAME", "WHAT"), [("日本語", "x"), ("ab", "y")])
+    assert text == "NAME    WHAT\n日本語  x\nab      y"
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("text", ["abcdefghijkl", "日本語日本語", "a日b本c語d日", "e\u0301" * 12])
+def test_what_is_cut_fits(text: str, side: Side) -> None:
+    for width in range(1, 13):
+        short = columns.cut(text, width, side)
+        assert width - 1 <= cell_len(short) <= width or short == text
+        kept = short.replace("…", "")
+        assert text.startswith(kept) if side == "right" else text.endswith(kept)
+    assert columns.cut(text, 12, side) == text

@@ -122,5 +122,7 @@ def rekey(console: Console) -> None:
         number = t.accounts.rekey()
         if console.json:
             console.result({"rekeyed": number})
+        elif not number:
+            console.print("no secret is stored encrypted; there is nothing to encrypt with a new key")
         else:
             console.print(f"{number} {'secret' if number == 1 else 'secrets'} encrypted with a new key")

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tailrace.cli import complete, render, shapes
+from tailrace.cli.columns import Side
 from tailrace.cli.console import Console
 from tailrace.cli.options import command, noun
 
 if TYPE_CHECKING:
+    from tailrace.client import Tailrace
     from tailrace.deadletters import DeadLetter
 
 app = noun("dead-letters", "Updates that could not be delivered, and why.")
 
+SHORTEN: Mapping[str, Side] = {"SOURCE": "left", "ACTIVATION": "right", "REASON": "right"}
+"""Where a line is too long for the terminal. The end of a path says more than its beginning."""
 HEAD = ("ID", "ACTIVATION", "REASON", "LINE", "SIZE", "SOURCE", "MESSAGE")
 
 
@@ -39,10 +44,13 @@ def list_(
     """List dead letters: metadata, never what is in them."""
     with console.open() as t:
         letters = t.dead_letters.list(activation=activation, run=run)
+        if not letters:
+            _known(t, activation, run)
         if console.json:
             console.result({"dead_letters": [shapes.dead_letter(letter) for letter in letters]})
         elif letters:
-            console.print(render.table(HEAD, map(_row, letters), right=("LINE", "SIZE")))
+            rows = map(_row, letters)
+            console.print(render.table(HEAD, rows, right=("LINE", "SIZE"), shorten=SHORTEN))
         else:
             console.note("no dead letters")
 
@@ -68,6 +76,15 @@ def show(
         if reveal:
             console.print()
             _reveal(console, found.original)
+
+
+def _known(t: Tailrace, activation: str | None, run: int | None) -> None:
+    """That there are none is an answer only for what exists. Raises NotFound. An activation that was
+    removed is known by its runs."""
+    if run is not None:
+        t.runs.get(run)
+    if activation is not None and all(each.activation != activation for each in t.runs.list()):
+        t.activations.get(activation)
 
 
 def _pair(item: tuple[str, object]) -> tuple[str, object]:

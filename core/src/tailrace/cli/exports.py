@@ -10,7 +10,7 @@ import typer
 
 from tailrace.cli import progress, render, shapes
 from tailrace.cli.console import Console
-from tailrace.cli.options import ActivationName, Sources, command, verb
+from tailrace.cli.options import ActivationName, Sources, check_sources, command, verb
 from tailrace.cli.signals import stop_on_signals
 from tailrace.errors import TailraceError
 from tailrace.ledger import Ledger
@@ -67,6 +67,7 @@ def export(
     Ends with 5 if there are dead letters. Ctrl-C, SIGTERM and SIGHUP settle what is in flight and
     end with 130; a second Ctrl-C or SIGTERM ends at once.
     """
+    check_sources(sources)
     stop = threading.Event()
     console.keeps_code = True
     live = progress.is_terminal() and not quiet

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
@@ -15,6 +16,7 @@ from typer.core import TyperCommand
 
 from tailrace.cli import complete
 from tailrace.cli.console import Console
+from tailrace.errors import SourceNotFound
 
 Json = Annotated[
     bool, typer.Option("--json", help="Write one JSON object to standard output.", show_default=False)
@@ -102,6 +104,12 @@ IfVersion = Annotated[
 Memberships = Literal["mapped", "all"]
 
 Command = Callable[..., None]
+
+
+def check_sources(sources: list[str]) -> None:
+    """Refuse standard input that was closed before the start, before anything is opened or recorded."""
+    if "-" in sources and sys.stdin is None:
+        raise SourceNotFound("standard input is closed", hint="name a file, or pipe updates in")
 
 
 class PlainCommand(TyperCommand):

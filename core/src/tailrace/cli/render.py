@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import shutil
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
+from tailrace.cli.columns import NARROWEST, Side, cells, cut, each_cut, narrowed, padded
 from tailrace.cli.shapes import timestamp
 from tailrace.ledger import Ledger
 
 GAP = "  "
-NARROWEST = 12
-"""A column is not cut shorter than this: a terminal may wrap, but a name stays readable."""
 
 TERMS = (
     ("delivered", True),
@@ -26,19 +25,29 @@ TERMS = (
 """The right side of the ledger's sum; those marked False are shown only where they are not zero."""
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()) -> str:
-    """Columns under headings. On a terminal that is too narrow the columns stand closer, then lines
-    are cut; a heading is shown whole or not at all."""
-    cells = [list(head), *([one_line(_cell(value)) for value in row] for row in rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
+def table(
+    head: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    right: Iterable[str] = (),
+    shorten: Mapping[str, Side] | None = None,
+) -> str:
+    """Columns under headings. On a terminal that is too narrow the cells of the columns in `shorten`
+    are cut, each on its side, then the columns stand closer, then lines are cut; a heading is shown
+    whole or not at all."""
+    shown = [list(head), *([one_line(_cell(value)) for value in row] for row in rows)]
+    widths = [max(cells(row[column]) for row in shown) for column in range(len(head))]
     numeric = [title in set(right) for title in head]
     room = _room()
-    least = sum(widths[:-1]) + len(GAP) * len(widths[:-1]) + len(head[-1])  # the last column is cut
+    if room is not None and shorten:
+        widths = narrowed(widths, head, shorten, room, len(GAP))
+        shown = [each_cut(row, widths, head, shorten) for row in shown]
+    least = sum(widths[:-1]) + len(GAP) * len(widths[:-1]) + cells(head[-1])  # the last column is cut
     gap = GAP if room is None or least <= room else " "
     lines = []
-    for row in cells:
+    for row in shown:
         parts = [
-            cell.rjust(width) if number else cell.ljust(width)
+            padded(cell, width, right=number)
             for cell, width, number in zip(row, widths, numeric, strict=True)
         ]
         lines.append(gap.join(parts).rstrip())
@@ -165,7 +174,7 @@ def _wrapped(text: str, start: int) -> str:
 
 
 def _cut(line: str, room: int | None) -> str:
-    return line if room is None or len(line) <= room else line[: max(room - 1, NARROWEST)] + "…"
+    return line if room is None else cut(line, max(room, NARROWEST + 1))
 
 
 def _cut_heading(line: str, head: Sequence[str], room: int | None) -> str:
