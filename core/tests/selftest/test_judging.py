@@ -55,7 +55,7 @@ def test_nothing_is_wrong() -> None:
         (ledger(delivered=2, pending=1), "1 pending in an export that finished"),
         (ledger(retries=3), "3 sent again, 2 expected"),
         (ledger(ambiguous_resends=0), "0 sends counted as possible copies, some expected"),
-        (ledger(ambiguous_resends=0), "1 copies on the stream, 0 counted"),
+        (ledger(ambiguous_resends=0), "1 copies on the stream, 0 possible"),
         (ledger(dead_lettered=2, delivered=2), "2 dead letters, 1 expected"),
         (ledger(dead_lettered=0, delivered=4), "ended with 0, expected 5"),
         ({"ledger": None}, "there is no ledger"),

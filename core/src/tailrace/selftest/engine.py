@@ -58,7 +58,7 @@ ROWS: tuple[tuple[FaultRow, Start | None], ...] = (
     (
         FaultRow(
             name="backoff", group=ENGINE,
-            fault="everything is throttled for a second, 4 writes at once",
+            fault="everything is throttled for 0.7 seconds, 4 writes at once",
             expected="waits grow: at most 60 writes",
             broken="no waits",
             updates=200, batch=10, in_flight=4, requests=60,
@@ -111,7 +111,7 @@ ROWS: tuple[tuple[FaultRow, Start | None], ...] = (
             fault="the run is told to stop while everything is throttled",
             expected="ends with 130 in time, the rest is kept",
             broken="nobody looks whether to stop",
-            updates=60, batch=10, give_up_after=1.5, exit_code=130,
+            updates=60, batch=10, give_up_after=1.0, exit_code=130,
         ),
         places.stop_while_throttled,
     ),
@@ -150,7 +150,7 @@ ROWS: tuple[tuple[FaultRow, Start | None], ...] = (
             name="key-order", group=ENGINE, needs="order",
             fault="of three updates of a key one is refused while later ones are read",
             expected="first arrivals of each key are in input order",
-            broken="what failed is sent after later records",
+            broken="later records of a key do not wait",
             updates=90, keys={n: key_of(n % 30) for n in range(90)}, batch=10, in_flight=4,
         ),
         places.key_order,
