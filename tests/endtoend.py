@@ -220,7 +220,13 @@ def make_home(home: Path) -> None:
         )
         for name, rule in ACTIVATIONS.items():
             t.connections.add(name, account="prod", settings={"stream": "hot-leads", "partition_key": rule})
-            t.activations.add(name, connection=name, segments=[SEGMENT], attributes=["person.name.firstName"])
+            t.activations.add(
+                name,
+                connection=name,
+                segments=[SEGMENT],
+                attributes=["person.name.firstName"],
+                ordering="none" if rule == "random" else "key",
+            )
 
 
 def make_site(folder: Path, prepared: Path, server: KinesisServer) -> Site:

@@ -239,18 +239,23 @@ def test_giving_up_on_a_silent_destination(site: Site) -> None:
 
 def test_slow_input_does_not_wait_for_a_full_write(site: Site) -> None:
     arrived = [threading.Event() for _ in range(3)]
-    calls = itertools.count()
-    site.server.always("PutRecords", lambda request: arrived[next(calls)].set())
+
+    def note(request: Request) -> None:
+        for turn, event in enumerate(arrived):
+            if f"id-{turn}" in request.keys:
+                event.set()
+
+    site.server.always("PutRecords", note)
     opened = arrival(site, "DescribeStreamSummary")
     process = site.start("export", "hot", "-", "--json", "--quiet", stdin=subprocess.PIPE)
     assert opened.wait(WAIT)
     for turn in range(3):
-        writer(process).write(update(turn) + b"\n" + update(99)[:-10])
+        writer(process).write(update(turn) + b"\n" + update(90 + turn)[:-10])
         writer(process).flush()
         begin = time.monotonic()
         assert arrived[turn].wait(WAIT)
         assert time.monotonic() - begin < 3
-        writer(process).write(update(99)[-10:] + b"\n" if turn < 2 else b"")
+        writer(process).write(update(90 + turn)[-10:] + b"\n" if turn < 2 else b"")
     ended = site.end(process)
     assert ended.code == 5  # the last line was never finished
     assert ended.counts == {"received": 6, "delivered": 5, "dead_lettered": 1}

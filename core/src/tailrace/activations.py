@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tailrace.planning import Foundation, Row
 
 Memberships = Literal["mapped", "all"]
+Ordering = Literal["key", "none"]
 
 
 class Activations:
@@ -42,9 +43,11 @@ class Activations:
         include_segment_timestamps: bool = False,
         keep_extra_fields: bool = False,
         format: str = "xdm-json",
+        ordering: Ordering = "key",
         description: str = "",
     ) -> Activation:
-        """Add an activation; a segment may be text, `[NAMESPACE/]ID[=NAME]`.
+        """Add an activation; a segment may be text, `[NAMESPACE/]ID[=NAME]`. With `ordering="key"`
+        records of one partition key are accepted in input order.
 
         Raises NotFound, InvalidSettings, NameTaken, or what the destination says does not fit.
         """
@@ -68,10 +71,11 @@ class Activations:
             "include_segment_timestamps": include_segment_timestamps,
             "keep_extra_fields": keep_extra_fields,
             "format": format,
+            "ordering": mapping.check_ordering(ordering),
             "created_at": moment,
             "updated_at": moment,
         }
-        values["format_version"] = self._fit(account, place, name, format)
+        values["format_version"] = self._fit(account, place, name, format, ordering)
         with self._database.write() as transaction:
             rows.lock_parent(transaction, "connections", place)
             rows.insert(transaction, "activations", values)
@@ -106,6 +110,7 @@ class Activations:
         include_segment_timestamps: bool | None = None,
         keep_extra_fields: bool | None = None,
         format: str | None = None,
+        ordering: Ordering | None = None,
         description: str | None = None,
         new_name: str | None = None,
         if_version: int | None = None,
@@ -126,6 +131,7 @@ class Activations:
             "format": format,
             "name": None if new_name is None else check_name(new_name),
             "memberships": None if memberships is None else mapping.check_memberships(memberships),
+            "ordering": None if ordering is None else mapping.check_ordering(ordering),
             "attributes": None if attributes is None else list(mapping.read_attributes(attributes)),
         }
         changes = {column: value for column, value in changes.items() if value is not None}
@@ -136,7 +142,8 @@ class Activations:
             changes["identities"] = _as_list(mapping.read_identities(identities))
         if set(changes) - {"description", "name"}:
             kept = format or Stored("activations", row).format()[0]
-            version = self._fit(account, place, new_name or name, kept)
+            order = ordering or Stored("activations", row).ordering()
+            version = self._fit(account, place, new_name or name, kept, order)
             if format is not None:
                 changes["format_version"] = version
         return self._change(row, place, account, changes)
@@ -177,15 +184,16 @@ class Activations:
             )
         hooks = self._foundation.hooks(activation.destination)
         info = ActivationInfo(name=name, format=activation.format)
-        plan = self._foundation.plan(hooks, account, place, info)
+        plan = self._foundation.plan(hooks, account, place, info, activation.ordering)
         context = self._foundation.context(stop=stop, write_timeout=write_timeout)
         return Prepared(activation, plan, hooks, context)
 
-    def _fit(self, account: Row, place: Row, name: str, format: str) -> str:
+    def _fit(self, account: Row, place: Row, name: str, format: str, ordering: str) -> str:
         """Ask the destination whether all fits; the version of the format."""
         hooks = self._foundation.hooks(account["destination"])
         version = mapping.check_format(format, hooks.spec().formats, account["destination"])
-        self._foundation.plan(hooks, account, place, ActivationInfo(name=name, format=format))
+        info = ActivationInfo(name=name, format=format)
+        self._foundation.plan(hooks, account, place, info, ordering)
         return version
 
     def _change(self, row: Row, place: Row, account: Row, changes: Mapping[str, Any]) -> Activation:
@@ -235,6 +243,7 @@ def _activation(row: Row, place: Row, account: Row) -> Activation:
         include_segment_names=stored.truth("include_segment_names"),
         include_segment_timestamps=stored.truth("include_segment_timestamps"),
         keep_extra_fields=stored.truth("keep_extra_fields"),
+        ordering=stored.ordering(),
         format=format,
         format_version=format_version,
         created_at=stored.time("created_at"),

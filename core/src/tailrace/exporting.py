@@ -91,6 +91,7 @@ def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
                 commit=lambda ledger, checkpoints: journal.commit(run, ledger.as_dict(), checkpoints),
                 letters=DeadLetterFile(t.home / "dead-letters", run, name),
                 known_letters=known,
+                ordering=prepared.activation.ordering,
                 notes=openings.notes,
                 in_flight=options.in_flight or prepared.plan.in_flight,
                 give_up_after=options.give_up_after,

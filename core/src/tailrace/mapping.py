@@ -10,6 +10,7 @@ from tailrace.objects import Segment
 from tailrace.paths import RESERVED, parse_path
 
 MEMBERSHIPS = ("mapped", "all")
+ORDERINGS = ("key", "none")
 
 
 def read_segments(
@@ -86,6 +87,13 @@ def check_memberships(given: str) -> str:
     """Raises InvalidSettings."""
     if given not in MEMBERSHIPS:
         raise _invalid("memberships", f"{given!r} is not one of {', '.join(MEMBERSHIPS)}")
+    return given
+
+
+def check_ordering(given: str) -> str:
+    """Raises InvalidSettings."""
+    if given not in ORDERINGS:
+        raise _invalid("ordering", f"{given!r} is not one of {', '.join(ORDERINGS)}")
     return given
 
 

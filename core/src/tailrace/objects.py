@@ -91,7 +91,8 @@ class Activation:
 
     `attributes` are XDM paths (`tailrace.paths`); `identities` is None for all namespaces;
     `memberships` is `mapped` for those of `segments` only, `all` for every membership of a
-    selected update.
+    selected update. `ordering` is `key` where records of one partition key are accepted in input
+    order, `none` where they need not be.
     """
 
     id: str
@@ -111,6 +112,7 @@ class Activation:
     keep_extra_fields: bool = False
     format: str = "xdm-json"
     format_version: str = "1"
+    ordering: Literal["key", "none"] = "key"
     created_at: datetime
     updated_at: datetime
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from tailrace.destination import ActivationInfo, Clock, HookContext, Plan
+from tailrace.errors import ConfigurationError
+from tailrace.keys import KeyRule
 from tailrace.stored import Stored
 from tailrace.validation import load_settings, read_settings
 
@@ -84,10 +86,22 @@ class Foundation:
         return _load("account", spec.account, account), _load("connection", spec.connection, connection)
 
     def plan(
-        self, hooks: DestinationHooksFacade, account: Row, connection: Row, activation: ActivationInfo
+        self,
+        hooks: DestinationHooksFacade,
+        account: Row,
+        connection: Row,
+        activation: ActivationInfo,
+        ordering: str,
     ) -> Plan:
         """The activate step: it does no I/O, and raises where the three do not fit."""
-        return hooks.activate(*self.models(hooks, account, connection), activation)
+        plan = hooks.activate(*self.models(hooks, account, connection), activation)
+        if ordering == "key" and KeyRule.parse(plan.key.rule).kind == "random":
+            raise ConfigurationError(
+                f"activation {activation.name!r} is ordered by key, and the partition key of connection "
+                f"{connection['name']!r} is random",
+                hint="give the connection another key rule, or the activation --ordering none",
+            )
+        return plan
 
     def check_users(self, connections: list[tuple[Row, Row, list[Row]]]) -> None:
         """Plan every enabled activation under (account, connection, activations), for its errors."""
@@ -96,7 +110,7 @@ class Foundation:
             for activation in activations:
                 if activation["enabled"]:
                     info = ActivationInfo(name=activation["name"], format=activation["format"])
-                    self.plan(hooks, account, connection, info)
+                    self.plan(hooks, account, connection, info, activation["ordering"])
 
 
 def _load(noun: Literal["account", "connection"], model: type[BaseModel], row: Row) -> BaseModel:

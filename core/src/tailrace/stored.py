@@ -83,6 +83,10 @@ class Stored:
         found = self._texts("identities")
         return self._checked("identities", lambda: mapping.read_identities(found))
 
+    def ordering(self) -> Any:
+        found = self.text("ordering")
+        return self._checked("ordering", lambda: mapping.check_ordering(found))
+
     def memberships(self) -> Any:
         found = self.text("memberships")
         return self._checked("memberships", lambda: mapping.check_memberships(found))

@@ -20,7 +20,7 @@ ROWS = (
         name="first-refused", group="Records", fault="the first record is refused once",
         expected="sent again", broken="what failed counts as delivered", breaking="delivered", retries=1,
     ),
-    FaultRow(name="refused-once", group="Records", fault="one", expected="two", broken="", needs="order"),
+    FaultRow(name="refused-once", group="Records", fault="one", expected="two", broken="", needs="replay"),
 )  # fmt: skip
 
 
@@ -95,8 +95,8 @@ def test_a_broken_row_fails() -> None:
 
 def test_a_row_whose_ability_does_not_exist_is_not_built(monkeypatch: pytest.MonkeyPatch) -> None:
     verdict = run(Faulty(), "refused-once")
-    assert (verdict.word, verdict.seen) == ("not built", "needs order of the records of one key")
-    monkeypatch.setattr(features, "BUILT", frozenset({"order"}))
+    assert (verdict.word, verdict.seen) == ("not built", "needs replay")
+    monkeypatch.setattr(features, "BUILT", frozenset({"replay"}))
     assert run(Faulty(), "refused-once").word == "pass"
 
 

@@ -48,6 +48,7 @@ ACTIVATION = {
     "include_segment_names": False,
     "include_segment_timestamps": True,
     "keep_extra_fields": False,
+    "ordering": "key",
     "format": "xdm-json",
     "format_version": "1",
 }

@@ -15,6 +15,7 @@ from tailrace.cli.options import (
     IfVersion,
     Memberships,
     NewName,
+    Ordering,
     Rename,
     command,
     noun,
@@ -84,6 +85,15 @@ Format = Annotated[
         help="Format contract (default: xdm-json); see `tailrace formats`.",
     ),
 ]
+OrderingOption = Annotated[
+    Ordering | None,
+    typer.Option(
+        "--ordering",
+        metavar="key|none",
+        show_default=False,
+        help="Records of one key in input order (key, the default), or in any order (none).",
+    ),
+]
 NAMES_HELP = "Put the segment's name into each exported membership."
 TIMESTAMPS_HELP = "Put creation and update times into each exported membership."
 EXTRA_HELP = "Keep the fields of identities and memberships that are else dropped."
@@ -108,6 +118,7 @@ def add(
         bool, typer.Option("--keep-extra-fields", help=EXTRA_HELP, show_default=False)
     ] = False,
     format: Format = None,
+    ordering: OrderingOption = None,
     description: Description = None,
 ) -> None:
     """Add an activation. Its form is checked; the network is not touched."""
@@ -127,6 +138,7 @@ def add(
             include_segment_timestamps=include_segment_timestamps,
             keep_extra_fields=keep_extra_fields,
             format=format or "xdm-json",
+            ordering=ordering or "key",
             description=description or "",
         )
         listing.stored(console, "activation", activation, f"activation {activation.name} added")
@@ -202,6 +214,7 @@ def update(
         typer.Option("--keep-extra-fields/--no-keep-extra-fields", help=EXTRA_HELP, show_default=False),
     ] = None,
     format: Format = None,
+    ordering: OrderingOption = None,
     description: Description = None,
     new_name: Rename = None,
     if_version: IfVersion = None,
@@ -213,6 +226,7 @@ def update(
         "include_segment_timestamps": include_segment_timestamps,
         "keep_extra_fields": keep_extra_fields,
         "format": format,
+        "ordering": ordering,
         "description": description,
         "new_name": new_name,
         "if_version": if_version,

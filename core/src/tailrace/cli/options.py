@@ -102,6 +102,7 @@ IfVersion = Annotated[
     ),
 ]
 Memberships = Literal["mapped", "all"]
+Ordering = Literal["key", "none"]
 
 Command = Callable[..., None]
 

@@ -89,6 +89,7 @@ activations = Table(
     Column("format_version", String(32), nullable=False),
     Column("created_at", TIME, nullable=False),
     Column("updated_at", TIME, nullable=False),
+    Column("ordering", String(8), nullable=False, server_default=text("'none'")),
     # The counter of `sources.number`; raising it locks the row, so no number is given twice.
     Column("source_count", Integer, nullable=False, server_default=text("0")),
 )
