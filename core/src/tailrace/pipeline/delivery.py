@@ -387,7 +387,9 @@ class Delivery:
         self.counts.delivered += size - len(failures)
         if self._settled is not None:
             keys = [r[0] for r in parcel.records] if parcel is not None else [r.key for r in riders]
-            self._settled(key for index, key in enumerate(keys) if index not in failures)
+            if failures:
+                keys = [key for index, key in enumerate(keys) if index not in failures]
+            self._settled(keys)
         if size > len(failures):
             self._failing_since = None
         if refused:

@@ -51,10 +51,10 @@ class Lanes:
 
     def settled(self, keys: Iterable[str]) -> None:
         """Records of these keys have met their fate, so that the next ones may go out."""
-        busy = self._busy
+        leave, busy = self._busy.pop, self._busy
         for key in keys:
-            lane = busy.pop(key, None)
-            if lane:
+            lane = leave(key, None)
+            if lane is not None:
                 self._released.append(lane.popleft())
                 busy[key] = lane or None
 
