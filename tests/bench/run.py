@@ -56,7 +56,7 @@ class Bench:
 
     def commands(self, file: Path) -> Mapping[str, list[str]]:
         return {
-            "tailrace": [str(BIN / "tailrace"), "export", "bench", str(file), "--quiet"],
+            "tailrace": [str(BIN / "tailrace"), "export", "bench", str(file), "--quiet", "--from-start"],
             "boto3": [sys.executable, "-m", "tests.bench.plain_loop", str(file)],
         }
 
