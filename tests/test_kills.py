@@ -26,10 +26,7 @@ import pytest
 
 from tests.endtoend import Site, make_site, new_server, update
 
-pytestmark = [
-    pytest.mark.usefixtures("limited"),
-    pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL"),
-]
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
 
 COUNT = 6000
 BAD = frozenset(range(57, COUNT, 400))
@@ -177,6 +174,7 @@ def fresh_site(
         yield make
 
 
+@pytest.mark.usefixtures("limited")
 @pytest.mark.parametrize("trigger", [*SERVER, *COMMIT])
 def test_nothing_is_lost(fresh_site: Callable[[], Site], trigger: str) -> None:
     """Twenty-four kills in all."""
