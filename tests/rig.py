@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import tempfile
 import threading
@@ -20,7 +21,8 @@ from tailrace.ledger import Ledger
 from tailrace.objects import Activation, Segment
 from tailrace.pipeline.commit import Commit
 from tailrace.pipeline.compile import compile_export
-from tailrace.pipeline.export import Job, Progress, Running
+from tailrace.pipeline.export import Running
+from tailrace.pipeline.job import Job, Progress
 from tailrace.pipeline.sources import open_sources
 from tailrace.store.journal import Checkpoint
 from tests.endtoend import SEGMENT
@@ -142,6 +144,7 @@ def export(
         on_line(line)
         return compiled.project(line)
 
+    numbers = itertools.count(1)
     plan = Plan(destination="fickle", format="xdm-json", limits=limits, in_flight=in_flight)
     with tempfile.TemporaryDirectory() as folder:
         job = Job(
@@ -151,7 +154,7 @@ def export(
             plan=plan,
             exporter=exporter,
             sources=open_sources(sources, max_line),
-            number_of=lambda source: 1,
+            number_of=lambda source: next(numbers),
             letters=DeadLetterFile(Path(folder), 1, given.name),
             in_flight=in_flight,
             give_up_after=give_up_after,

@@ -75,7 +75,7 @@ def test_every_record_meets_one_fate(
     seen: list[Ledger] = []
     with (
         mock.patch("tailrace.pipeline.retry.FLOOR", 0.001),
-        mock.patch("tailrace.pipeline.delivery.RIDE_AFTER", 0.002),
+        mock.patch("tailrace.pipeline.writing.RIDE_AFTER", 0.002),
         mock.patch("tailrace.pipeline.export.PROGRESS_EVERY", 0.0),
     ):
         outcome = rig.export(

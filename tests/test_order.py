@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from tailrace import Batch, BatchResult, Failure, Ledger
 from tailrace.destination import FailureKind, Limits
-from tailrace.pipeline.commit import Commit
 from tailrace.pipeline.lanes import Lanes
 from tailrace.store.journal import Checkpoint
 from tests import rig
@@ -194,9 +193,13 @@ def test_a_restart_keeps_the_order(tmp_path_factory: pytest.TempPathFactory) -> 
     path.write_bytes(b"\n".join(line(key, number) for number, key in enumerate(keys)) + b"\n")
     commits: list[tuple[Checkpoint, int]] = []
     first = Recorder({4: ["retry"], 9: ["throttled"], 20: ["retry", "retry"]})
+
+    def commit(ledger: Ledger, made: Mapping[int, Checkpoint]) -> None:
+        if made:
+            commits.append((made[1], len(first.arrived)))
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tailrace.pipeline.commit.EVERY", 0.0)
-        commit: Commit = lambda ledger, made: commits.append((made[1], len(first.arrived))) if made else None  # noqa: E731
         rig.export(first, path, commit=commit, ordering="key", budget=1)
     for checkpoint, arrived in commits:
         second = Recorder({})

@@ -43,6 +43,19 @@ def test_a_file_that_was_exported_is_not_exported_again(site: Site) -> None:
     assert fresh(site.export(path, activation="random")) == 10  # each activation has its own place
 
 
+def test_a_file_that_is_named_twice_is_read_once(site: Site) -> None:
+    path = site.file("in.jsonl", updates(10))
+    other = site.file("other.jsonl", updates(5, 10))
+    link = site.folder / "link.jsonl"
+    link.symlink_to(path)
+    ended = site.export(path, other, path, link)
+    assert fresh(ended) == 15
+    assert [position["number"] for position in ended.ledger["sources"]] == [1, 2]
+    assert f"warning: {path} was named before, so it is read once\n".encode() in ended.err
+    assert f"warning: {link} was named before, so it is read once\n".encode() in ended.err
+    assert site.arrived() == keys(15)
+
+
 def test_a_file_that_grew_goes_on(site: Site) -> None:
     path = site.file("in.jsonl", updates(10))
     assert fresh(site.export(path)) == 10

@@ -69,7 +69,7 @@ if TYPE_CHECKING:
     from tailrace.keys import KeyRule
     from tailrace.ledger import Ledger, SourcePosition
     from tailrace.objects import Account, Activation, Connection, Run, Segment
-    from tailrace.pipeline.export import Progress
+    from tailrace.pipeline.job import Progress
     from tailrace.registry import PluginRecord
     from tailrace.settings import KeyRuleText, Secret, Settings
 
@@ -96,7 +96,7 @@ _HOME = {
     "deadletters": ("DeadLetter",),
     "exporting": ("Preview",),
     "formats": ("FormatContract",),
-    "pipeline.export": ("Progress",),
+    "pipeline.job": ("Progress",),
     "registry": ("PluginRecord",),
 }  # fmt: skip
 _MODULE = {name: module for module, names in _HOME.items() for name in names}

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tailrace.exporting import Preview
     from tailrace.formats import FormatContract
     from tailrace.ledger import Ledger
-    from tailrace.pipeline.export import Progress
+    from tailrace.pipeline.job import Progress
     from tailrace.planning import Foundation
     from tailrace.registry import PluginRecord, Registry
     from tailrace.runs import Runs

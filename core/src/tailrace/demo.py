@@ -20,7 +20,7 @@ from tailrace.ledger import Ledger
 
 if TYPE_CHECKING:
     from tailrace.client import Tailrace
-    from tailrace.pipeline.export import Progress
+    from tailrace.pipeline.job import Progress
     from tailrace.registry import Registry
 
 SEGMENTS = (f"{sample.HIGH_PROPENSITY}=High propensity", f"{sample.NEWSLETTER}=Newsletter")

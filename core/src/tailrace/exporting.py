@@ -17,7 +17,8 @@ from tailrace.ledger import Ledger
 from tailrace.objects import MOST_IN_FLIGHT
 from tailrace.opening import Openings, open_journal
 from tailrace.pipeline.compile import Compiled, InvalidUpdate, compile_export
-from tailrace.pipeline.export import Job, Progress, Running
+from tailrace.pipeline.export import Running
+from tailrace.pipeline.job import Job, Progress
 from tailrace.pipeline.sources import LongLine, Source, open_sources
 from tailrace.runs import ledger_of
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import uuid
 from pathlib import Path
 
+from tailrace.pipeline.identity import Identity
 from tailrace.pipeline.sources import Source
 from tailrace.state.database import Database
 from tailrace.state.folders import private_folder
@@ -44,16 +45,14 @@ class Openings:
         identity = str(source.identity)
         known = known_sources(self._database, self._activation_id, source.identity.place, path)
         for other in known:
-            same = source.identity.matches(other.identity)
-            if source.identity.is_shorter_than(other.identity) or (same and self._is_shorter(source, other)):
+            if self._has_shrunk(source, source.identity, other):
                 self._reidentify(other, f"shrunk:{uuid.uuid4()}")
                 self.notes.append(f"{source.name} is shorter than it was, so it is read as a new source")
                 break
-            if not same:
-                continue
-            if other.identity != identity:
-                self._reidentify(other, identity)
-            return other.number
+            if source.identity.matches(other.identity):
+                if other.identity != identity:
+                    self._reidentify(other, identity)
+                return other.number
         else:
             if any(other.path == path for other in known):
                 self.notes.append(f"{source.name} is another file than it was, so it is read as a new source")
@@ -71,9 +70,11 @@ class Openings:
     def _reidentify(self, known: Known, identity: str) -> None:
         reidentify(self._database, self._activation_id, known.number, identity)
 
-    def _is_shorter(self, source: Source, known: Known) -> bool:
-        """Whether a plain file ends before the place where an earlier run left it."""
-        checkpoint = self._journal.checkpoint(known.number)
+    def _has_shrunk(self, source: Source, identity: Identity, known: Known) -> bool:
+        """Whether it is that file, and ends before the place where an earlier run left it."""
+        if identity.is_shorter_than(known.identity):
+            return True
+        checkpoint = self._journal.checkpoint(known.number) if identity.matches(known.identity) else None
         if checkpoint is None or source.size is None or source.compressed:
             return False
         return source.size < checkpoint.offset + checkpoint.tail

@@ -181,7 +181,7 @@ def test_json_holds_nothing_that_a_terminal_obeys(account: None, installed: Run)
     assert json.loads(ended.out)["accounts"][0]["description"] == "a\x7fb\x9bc\x1b[2Jd"
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="macOS has no device that is full")
 @pytest.mark.parametrize(
     ("arguments", "streams", "code"),
     [

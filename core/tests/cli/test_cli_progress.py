@@ -10,7 +10,7 @@ from rich.console import Console
 
 from tailrace import Ledger
 from tailrace.cli import progress
-from tailrace.pipeline.export import Progress
+from tailrace.pipeline.job import Progress
 
 HALF = Progress(
     ledger=Ledger(received=1_234_567, delivered=423_456, retries=12, dead_lettered=3),

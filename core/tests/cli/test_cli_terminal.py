@@ -21,9 +21,11 @@ TIMEOUT = 20.0
 
 
 class Terminal:
-    """A command on a pseudo-terminal. `apart` are streams that are not on it."""
+    """A command on a pseudo-terminal; a stream that is given is not on it."""
 
-    def __init__(self, *arguments: str | Path, columns: int = 80, **apart: int) -> None:
+    def __init__(
+        self, *arguments: str | Path, columns: int = 80, stdin: int | None = None, stderr: int | None = None
+    ) -> None:
         import pty
 
         self._ours, theirs = pty.openpty()
@@ -31,7 +33,9 @@ class Terminal:
         command = Path(sys.executable).with_name("tailrace")
         self.process = subprocess.Popen(
             [command, *arguments],
-            **{"stdin": theirs, "stdout": theirs, "stderr": theirs, **apart},  # type: ignore[call-overload]
+            stdin=theirs if stdin is None else stdin,
+            stdout=theirs,
+            stderr=theirs if stderr is None else stderr,
             start_new_session=True,
             env={**os.environ, "TERM": "xterm", "COLUMNS": str(columns), "LINES": "24"},
         )

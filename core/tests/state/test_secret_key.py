@@ -86,9 +86,10 @@ def test_a_key_that_is_in_the_file_already_stays_there(
 
 
 def test_a_keyring_nobody_recommends_is_left_alone(
-    lite: Tailrace, keyring: dict[tuple[str, str], str], key_file: Path
+    lite: Tailrace, keyring: dict[tuple[str, str], str], key_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sys.modules["keyring"].get_keyring = lambda: types.SimpleNamespace(priority=0)  # type: ignore[attr-defined]
+    nobody = types.SimpleNamespace(priority=0)
+    monkeypatch.setattr(sys.modules["keyring"], "get_keyring", lambda: nobody)
 
     sealed_account(lite)
 
@@ -100,7 +101,7 @@ def test_a_keyring_that_does_not_answer_is_not_waited_for(
     lite: Tailrace, keyring: dict[tuple[str, str], str], key_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     never = threading.Event()
-    sys.modules["keyring"].get_keyring = never.wait  # type: ignore[attr-defined]
+    monkeypatch.setattr(sys.modules["keyring"], "get_keyring", never.wait)
     monkeypatch.setattr(os_keyring, "SECONDS", 0.01)
 
     sealed_account(lite)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -32,7 +33,7 @@ def small(server: KinesisServer) -> KinesisServer:
     return server
 
 
-def poison(code: str = "SomethingNew", status: int = 400) -> object:
+def poison(code: str = "SomethingNew", status: int = 400) -> Callable[[Request], Fault | None]:
     """Refuses every request that holds a record of the bytes `poison`."""
 
     def step(request: Request) -> Fault | None:
@@ -58,7 +59,7 @@ def test_one_record_too_large_among_500(small: KinesisServer, culprit: int) -> N
 def test_any_poison_is_found(server: KinesisServer, data: st.DataObject) -> None:
     size = data.draw(st.integers(1, 60))
     bad = data.draw(st.sets(st.integers(0, size - 1), max_size=3))
-    server.always("PutRecords", poison("ValidationException"))  # type: ignore[arg-type]
+    server.always("PutRecords", poison("ValidationException"))
     before, calls = len(server.accepted()), len(server.calls)
     made = batch(size)
     made = Batch(made.keys, [b"poison" if n in bad else made.data[n] for n in range(size)])
@@ -189,7 +190,7 @@ def test_refusals_of_everything_add_up_over_the_writes(server: KinesisServer, re
 
 
 def test_an_accepted_record_ends_the_suspicion(server: KinesisServer) -> None:
-    server.always("PutRecords", poison("ValidationException"))  # type: ignore[arg-type]
+    server.always("PutRecords", poison("ValidationException"))
     with exporting(server) as exporter:
         assert exporter.write(batch(1)).failures == {}
         result = exporter.write(Batch([f"k{n}" for n in range(20)], [b"poison"] * 20))
@@ -233,7 +234,7 @@ def test_a_key_that_is_no_text(server: KinesisServer) -> None:
 
 
 def test_an_unknown_400_keeps_its_code(server: KinesisServer) -> None:
-    server.always("PutRecords", poison("SomethingNew"))  # type: ignore[arg-type]
+    server.always("PutRecords", poison("SomethingNew"))
     with exporting(server) as exporter:
         result = exporter.write(Batch(["a", "b", "c"], [b"1", b"poison", b"3"]))
     assert {n: (f.kind, f.code) for n, f in result.failures.items()} == {1: ("rejected", "SomethingNew")}

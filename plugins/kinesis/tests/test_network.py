@@ -15,7 +15,15 @@ from plugins.kinesis.tests.network import certificate
 from tailrace import Misconfigured, NotConnected, Transient
 from tailrace_kinesis import http
 from tailrace_kinesis.fakeserver import Drip, FailRecords, KinesisServer, Raw, Refuse, Silence, Stream
-from tailrace_kinesis.fakeserver.network import Proxy, free_port, head, listening, request, reset
+from tailrace_kinesis.fakeserver.network import (
+    Proxy,
+    break_after_request,
+    free_port,
+    head,
+    listening,
+    request,
+    reset,
+)
 
 
 @pytest.fixture
@@ -42,12 +50,8 @@ def test_a_name_that_does_not_resolve(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_connection_that_breaks_before_the_answer() -> None:
-    def serve(connection: socket.socket) -> None:
-        request(connection)
-        reset(connection)
-
     with (
-        listening(serve) as port,
+        listening(break_after_request) as port,
         exporting(None, endpoint_url=f"http://127.0.0.1:{port}") as exporter,
         pytest.raises(Transient) as caught,
     ):
@@ -289,12 +293,8 @@ def test_a_proxy_that_wants_a_password(secure: tuple[KinesisServer, Path], serve
 
 
 def test_a_proxy_that_breaks_after_the_request_is_ambiguous(server: KinesisServer) -> None:
-    def serve(connection: socket.socket) -> None:
-        request(connection)
-        reset(connection)
-
     with (
-        listening(serve) as port,
+        listening(break_after_request) as port,
         exporting(server, proxy=f"http://127.0.0.1:{port}") as exporter,
         pytest.raises(Transient) as caught,
     ):

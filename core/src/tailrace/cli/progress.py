@@ -18,7 +18,7 @@ from tailrace.cli.console import to_nothing
 from tailrace.cli.render import count, duration
 
 if TYPE_CHECKING:
-    from tailrace.pipeline.export import Progress
+    from tailrace.pipeline.job import Progress
 
 PLAIN_EVERY = 5.0
 LIVE_EVERY = 0.1

@@ -58,18 +58,20 @@ class Committer:
             self._work = (ledger, checkpoints)
             self._changed.notify_all()
 
-    def finish(self, ledger: Ledger, checkpoints: Mapping[int, Checkpoint]) -> None:
-        """The last commit; when it returns, it is true. Raises StateError."""
+    def stop(self) -> None:
+        """Let the one that is under way come to its end, and start no more; may be called twice."""
         with self._changed:
-            self._changed.wait_for(lambda: self._work is None)
             self._closed = True
             self._changed.notify_all()
         self._thread.join()
-        if self._failure is not None:
-            if self._told:
-                return
+
+    def finish(self, ledger: Ledger, checkpoints: Mapping[int, Checkpoint]) -> None:
+        """The last commit, after `stop`; when it returns, it is true. Raises StateError, and what an
+        earlier one raised that nobody was told of."""
+        if self._failure is None:
+            self._commit(ledger, checkpoints)
+        elif not self._told:
             raise self._failure
-        self._commit(ledger, checkpoints)
 
     def _run(self) -> None:
         while True:

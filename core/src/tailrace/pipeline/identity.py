@@ -19,6 +19,7 @@ class Identity:
         self.place = f"{status.st_dev}:{status.st_ino}:"
         """What every identity of this inode begins with."""
         self._path = path
+        self._digests: dict[int, str] = {}
         self.length = min(status.st_size, HEAD)
 
     def __str__(self) -> str:
@@ -37,6 +38,9 @@ class Identity:
         return stored.startswith(self.place) and length.isdigit() and int(length) > self.length
 
     def _digest(self, length: int) -> str:
-        with suppress(OSError), open(self._path, "rb") as file:
-            return hashlib.sha256(file.read(length)).hexdigest()[:32]
-        return ""
+        if length not in self._digests:
+            content = b""
+            with suppress(OSError), open(self._path, "rb") as file:
+                content = file.read(length)
+            self._digests[length] = hashlib.sha256(content).hexdigest()[:32]
+        return self._digests[length]

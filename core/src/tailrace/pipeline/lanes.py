@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from hashlib import blake2b
 
 from tailrace.pipeline.pack import Packed, held
 
@@ -37,14 +36,13 @@ class Lanes:
     def enter(self, record: Packed, size: int) -> bool:
         """Whether the record may go out now; else it waits in its lane."""
         key = record[0]
-        lane = self._busy.get(key, self)
-        if lane is self:
+        if key not in self._busy:
             self._busy[key] = None
             return True
+        lane = self._busy[key]
         if lane is None:
-            self._busy[key] = deque([(record, size)])
-        else:
-            lane.append((record, size))  # type: ignore[union-attr]
+            lane = self._busy[key] = deque()
+        lane.append((record, size))
         self.waiting += 1
         self.held += held(record[1], record[2])
         return False
@@ -73,8 +71,3 @@ class Lanes:
         for lane in self._busy.values():
             for record, _ in lane or ():
                 yield record
-
-    def hottest(self) -> tuple[str, int]:
-        """The key that most records wait for, as a hash, and how many they are."""
-        key, lane = max(self._busy.items(), key=lambda each: len(each[1] or ()), default=("", None))
-        return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest(), len(lane or ())

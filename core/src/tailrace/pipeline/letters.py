@@ -1,12 +1,11 @@
 """The dead letters of one run, from a fate to the file.
 
-The reading thread gathers its letters, so that many are written and synced together; the writing
-threads bring what the destination refused and wait until it is on disk.
+The reading thread gathers its letters, so that many are written and synced together, and brings what
+the destination refused; it alone works here.
 """
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence, Set
 
@@ -23,7 +22,7 @@ BYTES_AT_ONCE = 2**20
 
 
 class Letters:
-    """`written` counts the reading thread's letters that are on disk, `waiting` those that are not."""
+    """`written` counts the gathered letters that are on disk, `waiting` those that are not."""
 
     def __init__(
         self,
@@ -38,10 +37,8 @@ class Letters:
         self._known = known
         self._activation_id = activation_id
         self._clock = clock
-        self._gathered: list[Letter] = []
-        self._tracks: list[Track] = []
+        self._gathered: list[tuple[Track, Letter]] = []
         self._bytes = 0
-        self._lock = threading.Lock()
         self._reasons: Counter[str] = Counter()
         self.written = 0
 
@@ -64,21 +61,21 @@ class Letters:
         size: int | None = None,
     ) -> None:
         """Gather the letter of a line that cannot become a record."""
-        self._gathered.append(self._letter(reason, message, track, line, offset, number, size=size))
-        self._tracks.append(track)
+        letter = self._letter(reason, message, track, line, offset, number, size=size)
+        self._gathered.append((track, letter))
         self._bytes += len(line)
 
     def unwritten(self) -> Iterator[tuple[Track, int, int]]:
         """Source, line number and offset of what was gathered and not written."""
-        for track, letter in zip(self._tracks, self._gathered, strict=True):
+        for track, letter in self._gathered:
             yield track, letter.line, letter.offset
 
     def write(self) -> None:
         """Write what was gathered. Raises StateError; then nothing of it counts as written."""
         if self._gathered:
-            self._write(self._gathered)
+            self._write([letter for _, letter in self._gathered])
             self.written += len(self._gathered)
-            self._gathered, self._tracks, self._bytes = [], [], 0
+            self._gathered, self._bytes = [], 0
 
     def write_refused(self, refused: Sequence[Refused]) -> None:
         """Write the letters of records that the destination refused. Raises StateError."""
@@ -99,8 +96,7 @@ class Letters:
 
     def reasons(self) -> dict[str, int]:
         """The letters on disk, by reason."""
-        with self._lock:
-            return dict(self._reasons)
+        return dict(self._reasons)
 
     def _letter(
         self,
@@ -137,5 +133,4 @@ class Letters:
                 f"dead letters cannot be written: {error.strerror}",
                 hint="make room in the home folder, then export the source again",
             ) from None
-        with self._lock:
-            self._reasons.update(letter.reason for letter in letters)
+        self._reasons.update(letter.reason for letter in letters)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tailrace.destination import Batch
+from tailrace.destination import Batch, Limits
 from tailrace.pipeline.settle import Track
 
 Packed = tuple[str, bytes, bytes, Track, int, int]
@@ -23,6 +23,12 @@ class Parcel:
 
     def __len__(self) -> int:
         return len(self.records)
+
+    def has_room(self, size: int, limits: Limits, held: int) -> bool:
+        """Whether a record of that size may join; the first one always may. `held` bounds the memory."""
+        return not self.records or (
+            len(self.records) < limits.records and self.size + size <= limits.bytes and self.held <= held
+        )
 
     def add(self, record: Packed, size: int) -> None:
         self.records.append(record)

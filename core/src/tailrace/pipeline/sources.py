@@ -18,7 +18,7 @@ from typing import IO, Any, Protocol
 from tailrace.errors import SourceNotFound, SourceUnreadable, UsageError
 from tailrace.pipeline.identity import Identity
 from tailrace.pipeline.lines import Block, LineCutter, LongLine
-from tailrace.pipeline.unpacking import FAILURES, Read, Skipping, Unpacked, is_compressed
+from tailrace.pipeline.unpacking import FAILURES, MAGIC, Read, Skipping, Unpacked, is_compressed
 
 __all__ = ["Block", "LongLine", "Source", "open_sources"]
 
@@ -37,7 +37,9 @@ class Source(Protocol):
     name: str
     identity: Identity | None
     size: int | None
-    compressed: bool
+
+    @property
+    def compressed(self) -> bool: ...
 
     def blocks(self, offset: int = 0, number: int = 1) -> Iterator[Block | LongLine]: ...
 
@@ -85,7 +87,6 @@ class FileSource:
         self.name = _readable(path)
         self.size: int | None = status.st_size if stat.S_ISREG(status.st_mode) else None
         self.identity = Identity(path, status) if self.size is not None else None
-        self.compressed = self.size is not None and _is_compressed(path)
         self._path = path
         self._max_line = max_line
         self._raw: IO[bytes] | None = None
@@ -93,13 +94,21 @@ class FileSource:
 
     def blocks(self, offset: int = 0, number: int = 1) -> Iterator[Block | LongLine]:
         try:
-            raw = open(self._path, "rb", buffering=0, opener=_open_without_waiting)  # noqa: SIM115 - closed below; only opening is excused
+            raw = io.FileIO(self._path, opener=_open_without_waiting)
         except OSError as error:
             raise SourceUnreadable(f"source {self.name} cannot be opened: {error.strerror}") from None
         with raw:
             self._raw = raw
             read: Read = raw.read if self.size is not None else _Waiting(raw).read
             yield from _blocks(read, self.name, self._max_line, offset, number, raw)
+
+    @property
+    def compressed(self) -> bool:
+        """Whether the content is not what is stored; never for what cannot be read twice."""
+        if self.size is not None:
+            with suppress(OSError), open(self._path, "rb") as file:
+                return is_compressed(file.read(MAGIC))
+        return False
 
     def consumed(self) -> int:
         raw = self._raw
@@ -111,12 +120,6 @@ class FileSource:
 def _open_without_waiting(path: str, flags: int) -> int:
     """A named pipe without a writer would hold up its reader in `open`."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-
-
-def _is_compressed(path: Path) -> bool:
-    with suppress(OSError), open(path, "rb") as file:
-        return is_compressed(file.read(4))
-    return False
 
 
 def _readable(path: Path) -> str:
@@ -272,6 +275,6 @@ def _blocks(
 
 def _from(content: Unpacked, raw: IO[bytes], offset: int) -> Read:
     """Reads from `offset` of the content. What is compressed has to be read up to there."""
-    compressed = is_compressed(raw.read(4))
+    compressed = is_compressed(raw.read(MAGIC))
     raw.seek(0 if compressed else offset)
     return Skipping(content.read, offset).read if compressed else raw.read

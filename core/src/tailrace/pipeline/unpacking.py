@@ -17,6 +17,8 @@ Read = Callable[[int], "bytes | None"]
 PIECE = 64 * 1024
 GZIP = b"\x1f\x8b"
 ZSTD = b"\x28\xb5\x2f\xfd"
+MAGIC = len(ZSTD)
+"""So many bytes tell how the content is stored."""
 ZSTD_WINDOW_LOG = 27
 """The largest zstd window accepted, 128 MiB, which is what the zstd tool itself accepts."""
 
@@ -58,7 +60,7 @@ class Unpacked:
 
     def _tell(self) -> Read | None:
         """How the content is to be read; None before enough has come."""
-        while len(self._head) < len(ZSTD):
+        while len(self._head) < MAGIC:
             more = self._stored(PIECE)
             if more is None:
                 return None

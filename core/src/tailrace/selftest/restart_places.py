@@ -134,7 +134,7 @@ def two_at_once(broken: bool) -> Started:
         return None if refused == [ActivationBusy] else "the second was not refused by the lock"
 
     exporter = Scripted(script)
-    with mock.patch.object(hold, "_lock", return_value=None) if broken else nullcontext():
+    with mock.patch.object(hold, "try_acquire", return_value=None) if broken else nullcontext():
         yield exporter, place(exporter, prepare=prepare, check=check)
 
 

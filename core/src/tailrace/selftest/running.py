@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -42,6 +42,13 @@ class EnginePlace(FaultPlace):
     before: Callable[[], int] = lambda: 0
     stop: threading.Event = field(default_factory=threading.Event)
     longest_line: int = LONGEST_LINE
+
+    @classmethod
+    def of(cls, place: FaultPlace) -> EnginePlace:
+        """The place itself, or that of a destination, which touches nothing of this."""
+        if isinstance(place, cls):
+            return place
+        return cls(**{each.name: getattr(place, each.name) for each in fields(FaultPlace)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,22 +119,20 @@ def _look(client: Tailrace, place: FaultPlace, began: float, heard: Callable[[],
 def _export(
     client: Tailrace, row: FaultRow, place: FaultPlace, began: float, heard: Callable[[], str]
 ) -> Seen:
-    engine = place if isinstance(place, EnginePlace) else None
-    lines = made_for(row, client, ACTIVATION)
-    longest = LONGEST_LINE if engine is None else engine.longest_line
-    given = lines if engine is None else engine.lines(lines)
-    expected = expected_of(client, ACTIVATION, given, longest)
-    source = given if engine is None else engine.prepare(client, given)
-    before = 0 if engine is None else engine.before()
+    engine = EnginePlace.of(place)
+    given = engine.lines(made_for(row, client, ACTIVATION))
+    expected = expected_of(client, ACTIVATION, given, engine.longest_line)
+    source = engine.prepare(client, given)
+    before = engine.before()
     ledger, error = None, None
     try:
         ledger = client.export(
             ACTIVATION,
             source,
-            stop=None if engine is None else engine.stop,
+            stop=engine.stop,
             in_flight=row.in_flight,
             give_up_after=row.give_up_after,
-            max_line_bytes=longest,
+            max_line_bytes=engine.longest_line,
         )
     except TailraceError as caught:
         ledger, error = caught.ledger, caught

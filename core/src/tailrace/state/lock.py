@@ -3,35 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tailrace.oslock import acquire, release
 from tailrace.state.folders import private_file
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _acquire(descriptor: int) -> None:
-        while True:
-            try:
-                msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)
-                return
-            except OSError:  # it gives up after ten seconds; the holder may need longer
-                continue
-
-    def _release(descriptor: int) -> None:
-        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
-
-else:
-    import fcntl
-
-    def _acquire(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-
-    def _release(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 @contextmanager
@@ -40,10 +17,10 @@ def exclusive(path: Path) -> Iterator[None]:
     private_file(path)
     descriptor = os.open(path, os.O_RDWR)
     try:
-        _acquire(descriptor)
+        acquire(descriptor)
         try:
             yield
         finally:
-            _release(descriptor)
+            release(descriptor)
     finally:
         os.close(descriptor)

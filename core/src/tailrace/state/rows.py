@@ -21,6 +21,7 @@ _OPTIONS = {
     "attributes": "--attribute PATH",
     "memberships": "--memberships mapped",
     "identities": "--identities all",
+    "ordering": "--ordering key",
     "format": "--format xdm-json",
     "format_version": "--format xdm-json",
 }

@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 import os
 import socket
-import sys
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from tailrace.errors import ActivationBusy
+from tailrace.oslock import try_acquire
 
 
 class Hold:
@@ -21,11 +21,11 @@ class Hold:
 
     def __init__(self, path: Path, activation: str) -> None:
         """Raises ActivationBusy, which names the holder."""
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            _lock(self._descriptor)
+            try_acquire(descriptor)
         except OSError:
-            os.close(self._descriptor)
+            os.close(descriptor)
             raise ActivationBusy(
                 f"activation {activation!r} is being exported by {_holder(path)}",
                 hint="wait until it has ended, or stop it with Ctrl-C or SIGTERM",
@@ -35,13 +35,18 @@ class Hold:
             "host": socket.gethostname(),
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, json.dumps(about).encode(), 0) if hasattr(os, "pwrite") else None
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, json.dumps(about).encode())
+        self._descriptor: int | None = descriptor
 
     def close(self) -> None:
+        """Let go of it. May be called again."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is None:
+            return
         with suppress(OSError):
-            os.ftruncate(self._descriptor, 0)
-        os.close(self._descriptor)
+            os.ftruncate(descriptor, 0)
+        os.close(descriptor)
 
 
 def _holder(path: Path) -> str:
@@ -49,16 +54,3 @@ def _holder(path: Path) -> str:
         about = json.loads(path.read_bytes())
         return f"process {about['pid']} on {about['host']} since {about['started']}"
     return "another process"
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(descriptor: int) -> None:
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-
-else:
-    import fcntl
-
-    def _lock(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -5,6 +5,7 @@ Both are changed in one transaction, so after a crash the counters belong to the
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -41,10 +42,11 @@ _decode_counts = msgspec.msgpack.Decoder(dict[str, Any]).decode
 
 
 class Journal:
-    """The journal of one activation, held by this process until `close`."""
+    """The journal of one activation, held by this process until `close`. Safe for threads."""
 
     def __init__(self, folder: Path, activation: str) -> None:
         """`folder` is the activation's own, and exists. Raises ActivationBusy or StateError."""
+        self._lock = threading.Lock()
         try:
             self._hold = Hold(folder / "lock", activation)
         except OSError as error:
@@ -59,18 +61,19 @@ class Journal:
             raise
 
     def checkpoint(self, source: int) -> Checkpoint | None:
-        """Where the source of that number stood, when it was opened."""
-        stored = self._part.get(_source(source))
+        """Where the source of that number stands."""
+        stored = self._get(_source(source))
         return None if stored is None else _decode_checkpoint(stored)
 
     def counts(self, run: int) -> dict[str, Any] | None:
         """What a run had counted at its last commit; None for one that committed nothing."""
-        stored = self._part.get(_run(run))
+        stored = self._get(_run(run))
         return None if stored is None else _decode_counts(stored)
 
     def begin(self, run: int) -> None:
         """A run begins; what runs before it had counted is forgotten. Raises StateError."""
-        changes: dict[bytes, bytes | None] = {key: None for key, _ in self._part.items(b"n")}
+        with self._lock:
+            changes: dict[bytes, bytes | None] = {key: None for key, _ in self._part.items(b"n")}
         self._change({**changes, _run(run): _encode({})})
 
     def commit(self, run: int, counts: Mapping[str, Any], checkpoints: Mapping[int, Checkpoint]) -> None:
@@ -81,16 +84,23 @@ class Journal:
         changes[_run(run)] = _encode(counts)
         self._change(changes)
 
-    def _change(self, changes: Mapping[bytes, bytes | None]) -> None:
-        try:
-            self._part.commit(changes)
-        except Full:
-            raise StateError("the store of positions is full", hint="see: tailrace state --help") from None
-
     def close(self) -> None:
-        with suppress(Exception):
+        with self._lock, suppress(Exception):
             self._part.close()
         self._hold.close()
+
+    def _get(self, key: bytes) -> bytes | None:
+        with self._lock:
+            return self._part.get(key)
+
+    def _change(self, changes: Mapping[bytes, bytes | None]) -> None:
+        with self._lock:
+            try:
+                self._part.commit(changes)
+            except Full:
+                self._part.grow()
+                self._part.commit(changes)
+            self._part.refresh()
 
 
 def _source(number: int) -> bytes:

@@ -44,7 +44,10 @@ class Full(Exception):
 
 
 class Part:
-    """An open part. One thread reads and one commits; `refresh` shows the reader what was committed."""
+    """An open part. Whoever reads sees what was committed at the last `refresh`; until then no page of
+    that time is used again, so that a part which is never refreshed grows with every commit.
+
+    Not for several threads at once."""
 
     def __init__(self, path: Path, *, map_size: int = MAP_SIZE, check: bool = True) -> None:
         """Open or make the file. Raises StateDamaged, or StateError where it cannot be used."""
@@ -221,7 +224,7 @@ def _checked(path: Path, key: bytes, stored: bytes) -> bytes:
 def _damaged(path: Path, why: str) -> StateDamaged:
     return StateDamaged(
         f"the store {path} is damaged: {why}",
-        hint="nothing was read from it; see: tailrace state --help",
+        hint=f"nothing was read from it; without {path.parent} the sources are read from their beginning",
     )
 
 

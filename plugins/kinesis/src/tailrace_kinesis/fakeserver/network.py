@@ -75,6 +75,12 @@ def reset(connection: socket.socket) -> None:
     connection.close()
 
 
+def break_after_request(connection: socket.socket) -> None:
+    """Take a whole request, and answer it with a reset."""
+    request(connection)
+    reset(connection)
+
+
 class Proxy:
     """Forwards plain requests and CONNECT tunnels to wherever they say; asks for a password if told."""
 

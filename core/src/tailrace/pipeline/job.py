@@ -1,0 +1,65 @@
+"""What one export is given, and what it tells while it runs."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tailrace.deadletters import DeadLetterFile
+from tailrace.destination import Clock, Exporter, Plan
+from tailrace.ledger import Ledger
+from tailrace.pipeline.commit import Commit
+from tailrace.pipeline.compile import Compiled
+from tailrace.pipeline.delivery import BUDGET
+from tailrace.pipeline.sources import Source
+from tailrace.store.journal import Checkpoint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Where a running export stands. `bytes_read` and `bytes_total` count stored bytes; the total
+    is None where it cannot be known. `waiting` is the number of seconds until the next write while
+    the destination refuses."""
+
+    ledger: Ledger
+    in_flight: int
+    bytes_read: int
+    bytes_total: int | None
+    waiting: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """All that one export needs. `number_of(source)` gives the source's number within the
+    activation, stored before anything of it is sent."""
+
+    run: int | None
+    activation_id: str
+    compiled: Compiled
+    plan: Plan
+    exporter: Exporter
+    sources: Sequence[Source]
+    number_of: Callable[[Source], int]
+    letters: DeadLetterFile
+    in_flight: int
+    give_up_after: float
+    write_timeout: float
+    commit: Commit | None = None
+    """Makes checkpoints and counters true; None for a run that keeps none."""
+    checkpoint_of: Callable[[int], Checkpoint | None] = lambda number: None
+    """Where an earlier run left the source of that number."""
+    ordering: Literal["key", "none"] = "none"
+    """`key`: records of one partition key are accepted in input order."""
+    known_letters: Set[tuple[int, int]] = frozenset()
+    """Source number and offset of dead letters that a run left which was cut off."""
+    notes: Sequence[str] = ()
+    """What a person should know of the sources; it may grow until the end."""
+    clock: Clock = time
+    stop: threading.Event = field(default_factory=threading.Event)
+    on_progress: Callable[[Progress], None] | None = None
+    save: Callable[[Ledger], None] = lambda ledger: None
+    """Called every few seconds, so that a run that is killed leaves more than nothing."""
+    budget: int = BUDGET
