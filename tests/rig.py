@@ -23,6 +23,7 @@ from tailrace.pipeline.commit import Commit
 from tailrace.pipeline.compile import compile_export
 from tailrace.pipeline.export import Running
 from tailrace.pipeline.job import Job, Progress
+from tailrace.pipeline.pool import ThreadPool
 from tailrace.pipeline.sources import open_sources
 from tailrace.store.journal import Checkpoint
 from tests.endtoend import SEGMENT
@@ -152,7 +153,7 @@ def export(
             activation_id=given.id,
             compiled=replace(compiled, project=project),
             plan=plan,
-            exporter=exporter,
+            pool=ThreadPool(exporter, "fickle", in_flight),
             sources=open_sources(sources, max_line),
             number_of=lambda source: next(numbers),
             letters=DeadLetterFile(Path(folder), 1, given.name),

@@ -119,6 +119,7 @@ class Tailrace:
         give_up_after: float = 60.0,
         max_line_bytes: int = 16 * 2**20,
         from_start: bool = False,
+        worker_process: bool = False,
     ) -> Ledger:
         """Send the updates of the sources to the activation's destination.
 
@@ -131,6 +132,10 @@ class Tailrace:
 
         A file goes on where an earlier run of the activation left it settled, whatever ended that
         run; with `from_start` it is read from its beginning again.
+
+        With `worker_process` records are written from a process of its own, a fork, which is faster;
+        it is not used where that could not be safe: on another system than Linux, or when this
+        process has more than one thread.
 
         Returns the ledger of a run that finished; its `exit_code` is 5 where there are dead letters.
         Otherwise raises the error the run ended with, whose `ledger` says what was delivered:
@@ -146,6 +151,7 @@ class Tailrace:
             give_up_after=give_up_after,
             max_line_bytes=max_line_bytes,
             from_start=from_start,
+            worker_process=worker_process,
         )
         return export(self, activation, sources, options)
 

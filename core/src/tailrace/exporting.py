@@ -1,5 +1,5 @@
 """From an activation's name to a run: what `Tailrace.export` and `Tailrace.preview` do around the
-pipeline. Sources are checked first, then the run is recorded, then the exporter is made."""
+pipeline. Sources are checked first, then the run is recorded, then those who write are made."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,8 @@ from tailrace.opening import Openings, open_journal
 from tailrace.pipeline.compile import Compiled, InvalidUpdate, compile_export
 from tailrace.pipeline.export import Running
 from tailrace.pipeline.job import Job, Progress
+from tailrace.pipeline.pool import Pool, ThreadPool
+from tailrace.pipeline.process import ProcessPool, can_fork
 from tailrace.pipeline.sources import LongLine, Source, open_sources
 from tailrace.runs import ledger_of
 
@@ -57,6 +59,7 @@ class Options:
     give_up_after: float
     max_line_bytes: int
     from_start: bool = False
+    worker_process: bool = False
 
 
 def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
@@ -70,7 +73,11 @@ def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
     write_timeout = min(_write_timeout(), max(options.give_up_after, SHORTEST_WRITE))
     prepared = t.activations.prepare(name, for_export=True, stop=options.stop, write_timeout=write_timeout)
     compiled = _compile(prepared)
-    with closing(open_journal(t.home, prepared.activation.id, name)) as journal:
+    in_flight = options.in_flight or prepared.plan.in_flight
+    with ExitStack() as stack:
+        journal = open_journal(t.home, prepared.activation.id, name)
+        stack.callback(journal.close)
+        make_pool = _pool_maker(prepared, in_flight, options.worker_process, write_timeout, stack)
         known = _settle_cut_off(t, prepared.activation.id, journal)
         run = t.runs.start(prepared.activation, after=t.dead_letters.last_run)
         journal.begin(run)
@@ -79,13 +86,13 @@ def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
             t._foundation.database, prepared.activation.id, journal, from_start=options.from_start
         )
 
-        def job(exporter: Exporter) -> Job:
+        def job() -> Job:
             return Job(
                 run=run,
                 activation_id=prepared.activation.id,
                 compiled=compiled,
                 plan=prepared.plan,
-                exporter=exporter,
+                pool=make_pool(),
                 sources=sources,
                 number_of=openings.number,
                 checkpoint_of=openings.checkpoint,
@@ -94,7 +101,7 @@ def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
                 known_letters=known,
                 ordering=prepared.activation.ordering,
                 notes=openings.notes,
-                in_flight=options.in_flight or prepared.plan.in_flight,
+                in_flight=in_flight,
                 give_up_after=options.give_up_after,
                 write_timeout=write_timeout,
                 clock=prepared.context.clock,
@@ -103,14 +110,32 @@ def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
                 save=_saver(t.runs, run),
             )
 
-        return _recorded(t.runs, run, prepared, job)
+        return _recorded(t.runs, run, job)
 
 
-def _recorded(runs: Runs, run: int, prepared: Prepared, job: Callable[[Exporter], Job]) -> Ledger:
+def _pool_maker(
+    prepared: Prepared, count: int, worker_process: bool, write_timeout: float, stack: ExitStack
+) -> Callable[[], Pool]:
+    """What gives the run those who write. A process begins at once, so that it gets ready meanwhile."""
+
+    def exporter() -> Exporter:
+        return prepared.hooks.export(prepared.plan, prepared.context)
+
+    destination = prepared.plan.destination
+    if worker_process and can_fork():
+        pool = ProcessPool(
+            exporter, destination, count, stop=prepared.context.stop, send_timeout=write_timeout
+        )
+        stack.callback(pool.abandon)
+        return lambda: pool
+    return lambda: ThreadPool(exporter(), destination, count)
+
+
+def _recorded(runs: Runs, run: int, job: Callable[[], Job]) -> Ledger:
     """Execute, and record how it ended."""
     running: Running | None = None
     try:
-        running = Running(job(prepared.hooks.export(prepared.plan, prepared.context)))
+        running = Running(job())
         ledger = running.execute()
     except BaseException as error:
         known = error if isinstance(error, TailraceError) else None

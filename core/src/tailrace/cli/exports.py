@@ -86,6 +86,7 @@ def export(
                 give_up_after=give_up_after,
                 max_line_bytes=max_line_bytes,
                 from_start=from_start,
+                worker_process=True,
             )
     except TailraceError as error:
         if error.ledger is None:

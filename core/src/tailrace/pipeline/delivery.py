@@ -1,5 +1,4 @@
-"""Delivery: parcels go to the writing threads, refused records ride again, and every record meets its
-fate once.
+"""Delivery: parcels are written, refused records ride again, and every record meets its fate once.
 
 Nothing here knows a destination, a format or a file. All of it happens in the reading thread, which is
 the only one that settles.
@@ -12,9 +11,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 
-from tailrace.destination import Clock, Exporter, Failure, Limits
+from tailrace.destination import Clock, Failure, Limits
 from tailrace.errors import TailraceError, Unavailable
 from tailrace.pipeline.pack import Parcel
+from tailrace.pipeline.pool import Pool
 from tailrace.pipeline.settle import Track
 from tailrace.pipeline.writing import Answered, Waiting, Writers
 
@@ -53,7 +53,7 @@ class Delivery:
 
     def __init__(
         self,
-        exporter: Exporter,
+        pool: Pool,
         limits: Limits,
         *,
         name: str,
@@ -79,7 +79,7 @@ class Delivery:
         self._last_refusal = ""
         self.counts = Counts()
         self._writers = Writers(
-            exporter, limits, name=name, count=in_flight, write_timeout=write_timeout, clock=clock
+            pool, limits, name=name, count=in_flight, write_timeout=write_timeout, clock=clock
         )
 
     def submit(self, parcel: Parcel, tick: Callable[[], bool]) -> bool:
@@ -130,21 +130,23 @@ class Delivery:
 
     def finish(self, tick: Callable[[], bool], *, abandon: bool = True) -> None:
         """No more parcels: wait until every record has met its fate, writing has failed, or `tick`
-        answers True. Then end the threads. One that hangs in a plugin is left behind; with `abandon`
-        so is each that still writes when `tick` answers True, and its records stay pending."""
+        answers True; then until what is under way has come back. What hangs in a plugin is left
+        behind; with `abandon` so is what is under way when `tick` answers True: it stays pending."""
         self.flush()
         self.collect()
         while self.failure is None and self._writers.busy:
             self.wait()
             if tick():
                 break
-        self._writers.close()
-        while not self._writers.ended():
-            self.check()
+        while self._writers.ending and not self.abandoned:
+            self.wait()
             if tick() and abandon:
                 self._writers.abandon()
-                break
         self.collect()
+
+    def close(self) -> None:
+        """End those who write."""
+        self._writers.close()
 
     def check(self) -> None:
         """End the run when a write is late beyond its deadline, or when the time to give up comes
@@ -152,10 +154,6 @@ class Delivery:
         self._writers.check()
         if not self._writers.under_way:
             self._give_up(self._clock.monotonic())
-
-    def join(self) -> None:
-        """Wait for every thread, those that were left behind too."""
-        self._writers.join()
 
     def snapshot(self) -> Counts:
         """The counts of one moment, which add up."""
@@ -171,10 +169,6 @@ class Delivery:
     @property
     def failure(self) -> TailraceError | None:
         return self._writers.failure
-
-    @property
-    def hung(self) -> bool:
-        return self._writers.hung
 
     @property
     def abandoned(self) -> bool:

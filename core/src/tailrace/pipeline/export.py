@@ -2,15 +2,14 @@
 
     source -> decode -> select -> map -> encode -> key -> pack -> write -> settle -> checkpoint
 
-The calling thread reads, projects, packs (`Reading`) and settles (`Delivery`); `Writers` write from
-threads of their own, and `Committer` makes true what was settled, from one more. Nothing here knows
-what the destination is or where the state is kept.
+The calling thread reads, projects, packs (`Reading`) and settles (`Delivery`); a `Pool` writes, from
+threads or from a process of its own, and `Committer` makes true what was settled, from a thread too.
+Nothing here knows what the destination is or where the state is kept.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Mapping, Sequence
 
 from tailrace.errors import Interrupted, SourceUnreadable, TailraceError
@@ -60,7 +59,7 @@ class Running:
         self._lanes = Lanes() if job.ordering == "key" else None
         self._committer = Committer(job.commit, job.clock) if job.commit is not None else None
         self._delivery = Delivery(
-            job.exporter,
+            job.pool,
             job.plan.limits,
             name=job.plan.destination,
             in_flight=job.in_flight,
@@ -97,7 +96,7 @@ class Running:
         finally:
             try:
                 self._delivery.finish(lambda: True, abandon=self._job.stop.is_set())
-                self._close_exporter()
+                self._delivery.close()
                 self._commit_last()
             finally:
                 if self._committer is not None:
@@ -267,25 +266,6 @@ class Running:
             warnings=tuple(warnings),
             reasons=self._letters.reasons(),
         )
-
-    def _close_exporter(self) -> None:
-        if self._delivery.hung:
-            return
-        # In a thread of its own, since a plugin may hang here as well as in `write`.
-        closer = threading.Thread(target=self._call_close, name="tailrace-close", daemon=True)
-        closer.start()
-        if self._delivery.abandoned:
-            return
-        closer.join(self._job.write_timeout)
-        if closer.is_alive():
-            log.warning("destination %s: close does not return", self._job.plan.destination)
-
-    def _call_close(self) -> None:
-        try:
-            self._delivery.join()
-            self._job.exporter.close()
-        except BaseException as error:
-            log.warning("destination %s: close raised %s", self._job.plan.destination, type(error).__name__)
 
     def _conclude(self) -> Ledger:
         errors = [*self._errors]

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tailrace.deadletters import DeadLetterFile
-from tailrace.destination import Clock, Exporter, Plan
+from tailrace.destination import Clock, Plan
 from tailrace.ledger import Ledger
 from tailrace.pipeline.commit import Commit
 from tailrace.pipeline.compile import Compiled
 from tailrace.pipeline.delivery import BUDGET
+from tailrace.pipeline.pool import Pool
 from tailrace.pipeline.sources import Source
 from tailrace.store.journal import Checkpoint
 
@@ -40,7 +41,7 @@ class Job:
     activation_id: str
     compiled: Compiled
     plan: Plan
-    exporter: Exporter
+    pool: Pool
     sources: Sequence[Source]
     number_of: Callable[[Source], int]
     letters: DeadLetterFile

@@ -1,21 +1,22 @@
-"""Writing: threads that take parcels, and records to send again, and hand back what was answered.
+"""Writing: what goes out next, and when. Parcels and records to send again go to a pool that writes;
+what it answers is handed back.
 
-One lock guards what the threads share with the one that reads; no I/O happens under it.
+All of it happens in the reading thread, so nothing here is locked.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from tailrace.destination import Batch, Clock, Exporter, Failure, Limits
+from tailrace.destination import Batch, Clock, Failure, Limits
 from tailrace.errors import PluginError, TailraceError
-from tailrace.pipeline.answers import UNKNOWN_FATE, call_write
+from tailrace.pipeline.answers import UNKNOWN_FATE
 from tailrace.pipeline.pack import Parcel, held, record_size
+from tailrace.pipeline.pool import Answer, Pool
 from tailrace.pipeline.retry import Pace
 from tailrace.pipeline.settle import Track
 
@@ -46,8 +47,23 @@ class Waiting:
         return held(self.data, self.line)
 
 
+class Work(NamedTuple):
+    """One write: of a parcel, or of records that ride again."""
+
+    parcel: Parcel | None
+    riders: list[Waiting]
+
+    def batch(self) -> Batch:
+        if self.parcel is not None:
+            return self.parcel.batch()
+        return Batch([r.key for r in self.riders], [r.data for r in self.riders])
+
+    def __len__(self) -> int:
+        return len(self.riders) if self.parcel is None else len(self.parcel)
+
+
 class Answered(NamedTuple):
-    """A write that came back: of a parcel, or of records that rode again."""
+    """A write that came back."""
 
     parcel: Parcel | None
     riders: list[Waiting]
@@ -55,32 +71,24 @@ class Answered(NamedTuple):
 
 
 class Writers:
-    """The threads. `failure` is set when writing had to end early, `hung` when a plugin's write did not
-    return in time, `abandoned` when nobody waits for the last writes any more."""
+    """`failure` is set when writing had to end early, `hung` when writes will not come back,
+    `abandoned` when nobody waits for the last ones any more."""
 
     def __init__(
-        self,
-        exporter: Exporter,
-        limits: Limits,
-        *,
-        name: str,
-        count: int,
-        write_timeout: float,
-        clock: Clock,
+        self, pool: Pool, limits: Limits, *, name: str, count: int, write_timeout: float, clock: Clock
     ) -> None:
-        self._exporter = exporter
+        """The pool is given at most `count` batches at a time."""
+        self._pool = pool
         self._limits = limits
         self._name = name
+        self._count = count
         self._write_timeout = write_timeout
         self._clock = clock
-        self._lock = threading.Lock()
-        self._work_ready = threading.Condition(self._lock)
-        self._back = threading.Condition(self._lock)
         self._fresh: deque[Parcel] = deque()
         self._again: deque[Waiting] = deque()
-        self._answered: deque[Answered] = deque()
-        self._began: dict[int, float] = {}
-        """When each write that is under way began, by thread."""
+        self._arrived: deque[Answered] = deque()
+        self._under_way: dict[int, tuple[Work, float]] = {}
+        """Each write that is not back, by number, and when it began."""
         self._pace = Pace()
         self._retry_pace = Pace()
         self._again_since = 0.0
@@ -90,96 +98,76 @@ class Writers:
         self.hung = False
         self.abandoned = False
         self.writes = 0
-        self._threads = [
-            threading.Thread(target=self._work, name=f"tailrace-write-{i}", daemon=True) for i in range(count)
-        ]
-        for thread in self._threads:
-            thread.start()
-
-    # --- the reading thread -------------------------------------------------------------------
 
     def put(self, parcel: Parcel) -> None:
         """Write this, soon."""
-        with self._lock:
-            self._fresh.append(parcel)
-            self._work_ready.notify()
+        self._fresh.append(parcel)
+        self._send()
 
     def put_again(self, records: Sequence[Waiting]) -> None:
         """Write these once more, when others have joined them and the pace allows it."""
-        with self._lock:
-            if not self._again:
-                self._again_since = self._clock.monotonic()
-            self._again.extend(records)
-            self._work_ready.notify()
+        if not self._again:
+            self._again_since = self._clock.monotonic()
+        self._again.extend(records)
 
     def take(self) -> Answered | None:
-        """The next write that came back, if there is one."""
-        return self._answered.popleft() if self._answered else None
+        """The next write that came back, if there is one. Sends what may go out now."""
+        self._receive(0.0)
+        if self._arrived:
+            return self._arrived.popleft()
+        self._send()
+        return None
 
     def wait(self) -> None:
-        """Until a write comes back, or a moment has passed."""
-        with self._lock:
-            if not self._answered:
-                self._back.wait(TICK)
+        """Until a write comes back, another is due, or a moment has passed."""
+        self._send()
+        if not self._arrived:
+            self._receive(self._patience())
 
     def flush(self) -> None:
         """Nothing more comes from the source: what was refused need not wait for company."""
-        with self._lock:
-            self._flush = True
-            self._work_ready.notify_all()
+        self._flush = True
 
     def close(self) -> None:
-        """Take nothing more; a thread ends when its write is back."""
-        with self._lock:
-            self._closed = True
-            self._work_ready.notify_all()
+        """Let what is under way come to its end, if anything can, and close the exporter."""
+        self._closed = True
+        if self.hung or self.abandoned:
+            self._pool.abandon()
+        else:
+            self._pool.close(self._write_timeout)
 
     def abandon(self) -> None:
-        """Leave behind the threads that still write; what they bring is not taken any more."""
-        with self._lock:
-            self.abandoned = bool(self._began)
-
-    def ended(self) -> bool:
-        """Whether every thread has ended, or one hangs; waits a moment for that."""
-        for thread in self._threads:
-            if thread.is_alive() and not self.hung:
-                thread.join(TICK)
-                break
-        return self.hung or not any(thread.is_alive() for thread in self._threads)
-
-    def join(self) -> None:
-        """Wait for every thread, those that were left behind too."""
-        for thread in self._threads:
-            thread.join()
+        """Leave behind what is under way; it is not taken any more."""
+        self.abandoned = bool(self._under_way)
 
     def fail(self, error: TailraceError) -> None:
         """End the writing; the first error counts."""
-        with self._lock:
-            if self.failure is None:
-                self.failure = error
-                log.info("writing ends: %s", error.code)
-            self._work_ready.notify_all()
-            self._back.notify_all()
+        if self.failure is None:
+            self.failure = error
+            log.info("writing ends: %s", error.code)
 
     def check(self) -> None:
         """End the writing when a write is late beyond its deadline."""
         late = self._clock.monotonic() - self._write_timeout - min(GRACE, self._write_timeout)
-        with self._lock:
-            self.hung = self.hung or any(began < late for began in self._began.values())
-        if self.hung:
+        if any(began < late for _, began in self._under_way.values()):
+            self.hung = True
             said = f"destination {self._name}: a write did not return within {self._write_timeout:g} s"
             self.fail(PluginError(said, hint=UNKNOWN_FATE))
 
     @property
     def under_way(self) -> int:
         """Writes that have begun and are not back."""
-        return len(self._began)
+        return len(self._under_way)
+
+    @property
+    def ending(self) -> bool:
+        """Writes are under way, or were answered and not taken, and will come back."""
+        return bool(self._arrived or (self._under_way and not self.hung))
 
     @property
     def busy(self) -> bool:
-        """Something is being written, or waits to be, or to be taken."""
-        with self._lock:
-            return bool(self._fresh or self._again or self._began or self._answered)
+        """Something is being written, or waits to be, or to be taken; or nothing can be yet."""
+        return bool(self._fresh or self._again or self._under_way or self._arrived or not self._pool.ready)
 
     @property
     def waiting_for(self) -> float | None:
@@ -187,58 +175,65 @@ class Writers:
         left = self._pace.until - self._clock.monotonic()
         return left if left > 0 else None
 
-    # --- the writing threads ------------------------------------------------------------------
+    # --- the pool -----------------------------------------------------------------------------
 
-    def _work(self) -> None:
-        me = threading.get_ident()
-        while True:
-            with self._lock:
-                work = self._next()
-                if work is None:
-                    return
-                self._began[me] = self._clock.monotonic()
-                self.writes += 1
-            answered: Answered | None = None
-            try:
-                answered = self._write(*work)
-            except TailraceError as error:
-                self.fail(error)
-            except BaseException as error:
-                log.debug("writing thread ended: %s", type(error).__name__)
-                self.fail(TailraceError(f"writing ended: unexpected {type(error).__name__}"))
-            finally:
-                with self._lock:
-                    self._began.pop(me, None)
-                    if answered is not None and not self.abandoned:
-                        self._answered.append(answered)
-                    self._back.notify()
-            work, answered = None, None  # or their memory lasts until the next write
+    def _receive(self, timeout: float) -> None:
+        if self.hung or self.abandoned or self._closed:
+            return
+        try:
+            while (answer := self._pool.receive(timeout)) is not None:
+                self._arrive(answer)
+                timeout = 0.0
+        except TailraceError as error:  # nothing comes back any more
+            self.hung = True
+            self.fail(error)
 
-    def _write(self, parcel: Parcel | None, riders: list[Waiting]) -> Answered:
-        if parcel is not None:
-            batch = parcel.batch()
-        else:
-            batch = Batch([r.key for r in riders], [r.data for r in riders])
-        failures = call_write(self._exporter, self._name, batch)
-        again = [failure for failure in failures.values() if failure.kind != "rejected"]
+    def _arrive(self, answer: Answer) -> None:
+        work, _ = self._under_way.pop(answer.number)
+        if answer.error is not None:
+            return self.fail(answer.error)
+        again = [failure for failure in answer.failures.values() if failure.kind != "rejected"]
         wait = max((failure.retry_after or 0.0 for failure in again), default=0.0)
-        with self._lock:
-            pace = self._retry_pace if parcel is None else self._pace
-            pace.after(self._clock.monotonic(), len(again), len(batch), wait)
-        return Answered(parcel, riders, failures)
-
-    def _next(self) -> tuple[Parcel | None, list[Waiting]] | None:
-        """The next thing to write; waits for it. None: there is nothing more to do."""
-        while not self._closed and self.failure is None:
-            now = self._clock.monotonic()
-            ride_at = self._ride_at()
-            if ride_at is not None and now >= ride_at:
-                return None, self._riders()
-            if self._fresh and now >= self._pace.until:
-                return self._fresh.popleft(), []
-            wake = [at for at in (ride_at, self._pace.until if self._fresh else None) if at is not None]
-            self._work_ready.wait(max(min(wake) - now, 0.001) if wake else None)
+        pace = self._retry_pace if work.parcel is None else self._pace
+        pace.after(self._clock.monotonic(), len(again), len(work), wait)
+        self._arrived.append(Answered(work.parcel, work.riders, answer.failures))
         return None
+
+    def _send(self) -> None:
+        """Send what may go out now."""
+        while (
+            self.failure is None
+            and not self._closed
+            and len(self._under_way) < self._count
+            and self._pool.ready
+            and (work := self._next()) is not None
+        ):
+            self._under_way[self.writes] = work, self._clock.monotonic()
+            try:
+                self._pool.send(self.writes, work.batch())
+            except TailraceError as error:
+                self.hung = True
+                self.fail(error)
+            self.writes += 1
+
+    def _next(self) -> Work | None:
+        """The next thing to write, if one may go out now."""
+        if not self._fresh and not self._again:
+            return None
+        now = self._clock.monotonic()
+        ride_at = self._ride_at()
+        if ride_at is not None and now >= ride_at:
+            return Work(None, self._riders())
+        if self._fresh and now >= self._pace.until:
+            return Work(self._fresh.popleft(), [])
+        return None
+
+    def _patience(self) -> float:
+        """Seconds until something is due that is not under way; at most TICK."""
+        if self.failure is not None or len(self._under_way) >= self._count or not self._pool.ready:
+            return TICK
+        due = [at for at in (self._ride_at(), self._pace.until if self._fresh else None) if at is not None]
+        return min(TICK, max(min(due) - self._clock.monotonic(), 0.001)) if due else TICK
 
     def _ride_at(self) -> float | None:
         """When refused records go out again: when they fill a write or nothing else is to come,

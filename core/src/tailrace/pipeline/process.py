@@ -1,0 +1,263 @@
+"""Writing from a process of its own.
+
+Reading and writing then have an interpreter each, and the second core of the machine. The process is a
+fork, made while this one has a single thread; it makes the exporter itself. Batches go to it over one
+socket, from which its threads take turns to read; answers come back over another; a third tells it to
+stop waiting, and that this process is gone: then it ends at once, whatever it is doing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import logging
+import os
+import pickle
+import select
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import NoReturn
+
+import msgspec
+
+from tailrace.destination import Batch, Exporter, Failure
+from tailrace.errors import PluginError, TailraceError
+from tailrace.pipeline.answers import UNKNOWN_FATE
+from tailrace.pipeline.pool import Answer, close_exporter, write
+
+log = logging.getLogger("tailrace.delivery")
+
+READY = -1
+"""The number of the first answer: the exporter is made, or could not be."""
+
+SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP} if sys.platform != "win32" else set()
+"""What a terminal or a service manager sends to all processes is for the reading one to act on."""
+
+STOP = b"s"
+POLL = 0.05
+
+_LENGTH = struct.Struct("!I")
+_Work = tuple[int, list[str], list[bytes]]
+_Reply = tuple[int, dict[int, Failure], bytes]
+_encode = msgspec.msgpack.Encoder().encode
+_decode_work = msgspec.msgpack.Decoder(_Work).decode
+_decode_reply = msgspec.msgpack.Decoder(_Reply).decode
+
+
+def can_fork() -> bool:
+    """Whether a fork is safe here: on Linux, and no other thread could hold a lock meanwhile."""
+    return sys.platform == "linux" and threading.active_count() == 1
+
+
+class ProcessPool:
+    """A process that writes. `make` makes its exporter, there; `stop` is handed on to it."""
+
+    def __init__(
+        self,
+        make: Callable[[], Exporter],
+        destination: str,
+        count: int,
+        *,
+        stop: threading.Event,
+        send_timeout: float,
+    ) -> None:
+        self.ready = False
+        self._destination = destination
+        self._stop = stop
+        self._told_to_stop = False
+        pairs = [socket.socketpair() for _ in range(3)]
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        self._pid: int | None = os.fork()
+        if not self._pid:
+            for ours, _ in pairs:
+                ours.close()
+            _Worker(make, destination, count, stop, *(theirs for _, theirs in pairs)).run(mask)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for _, theirs in pairs:
+            theirs.close()
+        self._work, self._answers, self._control = (ours for ours, _ in pairs)
+        self._work.settimeout(send_timeout)
+        self._arrived = select.poll()
+        self._arrived.register(self._answers, select.POLLIN)
+
+    def send(self, number: int, batch: Batch) -> None:
+        frame = _encode((number, batch.keys, batch.data))
+        try:
+            self._work.sendall(_LENGTH.pack(len(frame)) + frame)
+        except OSError:
+            raise self._gone() from None
+
+    def receive(self, timeout: float) -> Answer | None:
+        if self._stop.is_set() and not self._told_to_stop:
+            self._told_to_stop = True
+            with contextlib.suppress(OSError):
+                self._control.sendall(STOP)
+        if not self._arrived.poll(max(timeout, 0.0) * 1000):
+            return None
+        frame = _receive(self._answers)
+        if frame is None:
+            raise self._gone()
+        number, failures, packed = _decode_reply(frame)
+        error: TailraceError | None = pickle.loads(packed) if packed else None
+        if number != READY:
+            return Answer(number, failures, error)
+        if error is not None:
+            raise error
+        self.ready = True
+        return None
+
+    def close(self, patience: float) -> None:
+        self._work.close()
+        self._await(patience)
+        if self._pid is not None:
+            log.warning("destination %s: close does not return", self._destination)
+        self.abandon()
+
+    def abandon(self) -> None:
+        if self._pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)
+            self._await(None)
+        for ours in (self._work, self._answers, self._control):
+            ours.close()
+
+    def _gone(self) -> PluginError:
+        status = self._await(1.0)
+        how = f"by signal {-status}" if status < 0 else f"with {status}"
+        return PluginError(
+            f"destination {self._destination}: the process that writes to it ended {how}", hint=UNKNOWN_FATE
+        )
+
+    def _await(self, patience: float | None) -> int:
+        """How it ended: an exit code, or a signal as a negative number."""
+        until = None if patience is None else time.monotonic() + patience
+        while self._pid is not None:
+            try:
+                pid, status = os.waitpid(self._pid, 0 if until is None else os.WNOHANG)
+            except ChildProcessError:  # somebody else has waited for it
+                self._pid = None
+                break
+            if pid:
+                self._pid = None
+                return os.waitstatus_to_exitcode(status)
+            if until is not None and time.monotonic() >= until:
+                break
+            # It closes its end when it ends, so this wakes up in time.
+            self._drain(POLL)
+        return 0
+
+    def _drain(self, seconds: float) -> None:
+        """Take what nobody waits for any more, so that the process is not held up by it."""
+        if self._arrived.poll(seconds * 1000) and not self._answers.recv(65536):
+            time.sleep(0.001)
+
+
+class _Worker:
+    """The other side: runs in the process of its own, and never returns."""
+
+    def __init__(
+        self,
+        make: Callable[[], Exporter],
+        destination: str,
+        count: int,
+        stop: threading.Event,
+        work: socket.socket,
+        answers: socket.socket,
+        control: socket.socket,
+    ) -> None:
+        self._make = make
+        self._destination = destination
+        self._count = count
+        self._stop = stop
+        self._work = work
+        self._answers = answers
+        self._control = control
+        self._taking = threading.Lock()
+        self._answering = threading.Lock()
+
+    def run(self, mask: set[int]) -> NoReturn:
+        """`mask` are the signals to block; more are blocked until they are ignored."""
+        code = 1
+        try:
+            gc.freeze()
+            for number in SIGNALS:
+                signal.signal(number, signal.SIG_IGN)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            threading.Thread(target=self._watch, name="tailrace-watch", daemon=True).start()
+            self._write_all()
+            code = 0
+        finally:
+            os._exit(code)  # nothing of the other process may be flushed, closed or rolled back here
+
+    def _write_all(self) -> None:
+        try:
+            exporter = self._make()
+        except TailraceError as error:
+            return self._answer(Answer(READY, {}, error))
+        except BaseException as error:
+            said = f"the exporter cannot be made: unexpected {type(error).__name__}"
+            return self._answer(Answer(READY, {}, TailraceError(said)))
+        self._answer(Answer(READY, {}))
+        threads = [
+            threading.Thread(target=self._serve, args=(exporter,), name=f"tailrace-write-{i}")
+            for i in range(self._count)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return close_exporter(exporter, self._destination)
+
+    def _watch(self) -> None:
+        """Ends this process when the other one is gone."""
+        while self._control.recv(1) == STOP:
+            self._stop.set()
+        os._exit(1)
+
+    def _serve(self, exporter: Exporter) -> None:
+        while True:
+            with self._taking:
+                frame = _receive(self._work)
+            if frame is None:
+                return
+            number, keys, data = _decode_work(frame)
+            del frame
+            self._answer(write(exporter, self._destination, number, Batch(keys, data)))
+
+    def _answer(self, answer: Answer) -> None:
+        packed = b"" if answer.error is None else _pack(answer.error)
+        frame = _encode((answer.number, dict(answer.failures), packed))
+        with self._answering:
+            self._answers.sendall(_LENGTH.pack(len(frame)) + frame)
+
+
+def _pack(error: TailraceError) -> bytes:
+    """An error as bytes; one that a plugin made so that it cannot be packed loses its own class."""
+    try:
+        packed = pickle.dumps(error)
+        pickle.loads(packed)
+    except Exception:
+        return pickle.dumps(PluginError(error.message, hint=error.hint))
+    return packed
+
+
+def _receive(source: socket.socket) -> bytearray | None:
+    """The next frame; None at the end."""
+    head = _exactly(source, _LENGTH.size)
+    return None if head is None else _exactly(source, _LENGTH.unpack(head)[0])
+
+
+def _exactly(source: socket.socket, size: int) -> bytearray | None:
+    data = bytearray(size)
+    rest = memoryview(data)
+    while rest:
+        count = source.recv_into(rest)
+        if not count:
+            return None
+        rest = rest[count:]
+    return data
