@@ -237,12 +237,13 @@ class _Worker:
 
 
 def _pack(error: TailraceError) -> bytes:
-    """An error as bytes; one that a plugin made so that it cannot be packed loses its own class."""
+    """An error as bytes; one whose class does not allow that becomes the nearest of Tailrace's own."""
     try:
         packed = pickle.dumps(error)
         pickle.loads(packed)
     except Exception:
-        return pickle.dumps(PluginError(error.message, hint=error.hint))
+        own = next(base for base in type(error).__mro__ if base.__module__ == TailraceError.__module__)
+        return pickle.dumps(own(error.message, hint=error.hint))
     return packed
 
 
