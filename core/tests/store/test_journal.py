@@ -142,3 +142,16 @@ def test_the_last_commit_waits_for_the_one_under_way() -> None:
     committer.stop()
     committer.finish(Ledger(received=2), {})
     assert commits == [1, 2]
+
+
+@pytest.mark.parametrize("replaced", [False, True], ids=["removed", "replaced"])
+def test_a_journal_that_is_taken_away_takes_no_commit(
+    tmp_path: Path, journal: Journal, replaced: bool
+) -> None:
+    """What it would take nobody would find again."""
+    file = tmp_path / "journal.mdb"
+    file.rename(tmp_path / "away")
+    if replaced:
+        file.write_bytes((tmp_path / "away").read_bytes())
+    with pytest.raises(StateError, match="was removed or replaced while it was in use"):
+        journal.commit(1, {}, {1: PLACE})

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from tailrace.errors import StateError
+from tailrace.store.filesystem import network_type
 from tailrace.store.hold import Hold
 from tailrace.store.part import Full, Part
 from tailrace.store.runs import Runs
@@ -47,6 +48,11 @@ class Journal:
     def __init__(self, folder: Path, activation: str) -> None:
         """`folder` is the activation's own, and exists. Raises ActivationBusy or StateError."""
         self._lock = threading.Lock()
+        if (kind := network_type(folder)) is not None:
+            raise StateError(
+                f"the folder {folder} is on a network file system ({kind})",
+                hint="set TAILRACE_HOME to a folder on a disk of this machine",
+            )
         try:
             self._hold = Hold(folder / "lock", activation)
         except OSError as error:

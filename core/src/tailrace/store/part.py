@@ -58,6 +58,7 @@ class Part:
         self._note.unlink(missing_ok=True)
         self._environment = _open(path, map_size, readonly=False)
         self._reader: Any = self._environment.begin()
+        self._inode = path.stat().st_ino
         self._verify_format()
 
     def get(self, key: bytes) -> bytes | None:
@@ -76,8 +77,10 @@ class Part:
     def commit(self, changes: Mapping[bytes, bytes | None]) -> None:
         """Set values (None removes one), all or none. When it returns they survive a power cut.
 
-        Raises Full, or StateError where the disk takes no more; then nothing was changed.
+        Raises Full, or StateError where the disk takes no more, or where the file is not at its place
+        any more, so that the next start would not find it; then nothing was changed.
         """
+        self._verify_place()
         try:
             with self._environment.begin(write=True) as transaction:
                 _, count, total = _total(transaction)
@@ -131,6 +134,15 @@ class Part:
             return False
         note = _NOTE.pack(status.st_ino, status.st_size, status.st_mtime_ns)
         return text == note + _CRC.pack(crc32(note))
+
+    def _verify_place(self) -> None:
+        with suppress(OSError):
+            if self.path.stat().st_ino == self._inode:
+                return
+        raise StateError(
+            f"the store {self.path} was removed or replaced while it was in use",
+            hint="what was sent since the last commit is sent again by the next run; leave the home in place",
+        )
 
     def _verify_format(self) -> None:
         format, _, _ = _total(self._reader)
