@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tailrace.pipeline.job import Progress
     from tailrace.planning import Foundation
     from tailrace.registry import PluginRecord, Registry
+    from tailrace.remembered import States
     from tailrace.runs import Runs
 
 
@@ -93,6 +94,12 @@ class Tailrace:
         from tailrace.runs import Runs
 
         return Runs(self._foundation.database)
+
+    @property
+    def state(self) -> States:
+        from tailrace.remembered import States
+
+        return States(self)
 
     @property
     def destinations(self) -> Destinations:

@@ -16,12 +16,17 @@ from tailrace.store.journal import Checkpoint, Journal
 FOLDER = "journal"
 
 
+def journal_folder(home: Path, activation_id: str) -> Path:
+    """The folder of an activation's journal, made where it is not there. Raises StateError."""
+    return private_folder(private_folder(home / FOLDER) / activation_id)
+
+
 def open_journal(home: Path, activation_id: str, activation: str) -> Journal:
     """The journal of an activation in a home, held by this process until it is closed.
 
     Raises ActivationBusy, StateDamaged or StateError.
     """
-    return Journal(private_folder(private_folder(home / FOLDER) / activation_id), activation)
+    return Journal(journal_folder(home, activation_id), activation)
 
 
 class Openings:

@@ -14,6 +14,7 @@ from tailrace.faults import FaultRow
 from tailrace.ledger import Ledger, SourcePosition
 from tailrace.objects import Account, Activation, Connection, Run, Segment
 from tailrace.registry import PluginRecord
+from tailrace.remembered import ActivationState, SourceState
 from tailrace.selftest.matrix import Verdict
 
 WHEN = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
@@ -36,6 +37,12 @@ CONNECTION = Connection(
     description="Hot leads",
     settings={"stream": "hot-leads"},
     **STORED,
+)
+STATE = ActivationState(
+    activation="hot",
+    folder="/home/me/.local/share/tailrace/journal/019c13e5-0000-7000-8000-000000000002",
+    bytes=32768,
+    sources=(SourceState(number=1, source="/data/profiles.jsonl", offset=1234, line=6, settled_beyond=0),),
 )
 ACTIVATION = Activation(
     id=IDS[2],
@@ -188,6 +195,7 @@ SHAPES: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
         ("export", "ended by an error"),
         {"ledger": shapes.plain(FAILED), "error": error_shape(DOWN)},
     ),
+    (("state show", "state verify"), {"state": shapes.plain(STATE)}),
     (("runs show",), {"run": shapes.plain(RUN)}),
     (("runs list",), {"runs": ["…"]}),
     (("dead-letters show",), {"dead_letter": shapes.dead_letter(LETTER)}),

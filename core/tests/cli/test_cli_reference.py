@@ -40,6 +40,8 @@ def keys(value: Any) -> Any:
         ("activation show", ["hot"]),
         ("preview", ["hot", "SOURCE"]),
         ("export", ["hot", "SOURCE"]),
+        ("state show", ["hot"]),
+        ("state verify", ["hot"]),
         ("runs show", ["1"]),
         ("dead-letters show", ["1-1"]),
         ("destinations", []),

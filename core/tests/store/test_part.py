@@ -71,7 +71,7 @@ def test_a_file_that_was_not_closed_well_is_checked_in_another_process(
 ) -> None:
     path = made(tmp_path / "a.mdb")
     checked: list[Path] = []
-    monkeypatch.setattr(module, "_check_elsewhere", checked.append)
+    monkeypatch.setattr(module, "verify", checked.append)
     read(path)
     assert checked == []
     path.with_suffix(".note").unlink()

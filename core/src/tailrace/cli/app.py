@@ -27,6 +27,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "selftest": ("selftests", "Faults on this machine: what is expected, what was seen."),
     },
     "Look back": {
+        "state": ("states", "What an activation remembers between runs: how far each source is settled."),
         "runs": ("runs", "Finished and running exports, with their ledgers."),
         "dead-letters": ("deadletters", "Updates that could not be delivered, and why."),
     },

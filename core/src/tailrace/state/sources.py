@@ -17,6 +17,16 @@ class Known(NamedTuple):
     path: str
 
 
+def list_sources(database: Database, activation_id: str) -> list[Known]:
+    """All that the activation has opened, by number."""
+    with database.read() as transaction:
+        found = transaction.execute(
+            "SELECT number, identity, path FROM sources WHERE activation_id = :activation_id ORDER BY number",
+            activation_id=activation_id,
+        )
+    return [Known(**row) for row in found]
+
+
 def known_sources(database: Database, activation_id: str, place: str, path: str) -> list[Known]:
     """The sources whose identity begins with `place`, and the last of that path, newest first."""
     with database.read() as transaction:

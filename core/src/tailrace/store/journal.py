@@ -42,26 +42,44 @@ _decode_checkpoint = msgspec.msgpack.Decoder(Checkpoint).decode
 _decode_counts = msgspec.msgpack.Decoder(dict[str, Any]).decode
 
 
+def journal_file(folder: Path) -> Path:
+    return folder / "journal.mdb"
+
+
+def hold_journal(folder: Path, activation: str) -> Hold:
+    """Keep others off the journal in that folder. Raises ActivationBusy or StateError."""
+    if (kind := network_type(folder)) is not None:
+        raise StateError(
+            f"the folder {folder} is on a network file system ({kind})",
+            hint="set TAILRACE_HOME to a folder on a disk of this machine",
+        )
+    try:
+        return Hold(folder / "lock", activation)
+    except OSError as error:
+        raise StateError(
+            f"the folder {folder} cannot be used: {error.strerror}",
+            hint="make it writable, or set TAILRACE_HOME to another",
+        ) from None
+
+
+def remove_journal(folder: Path) -> None:
+    """Remove the journal in that folder, whatever state it is in; its caller holds it. Raises StateError."""
+    for path in folder.glob("journal.*"):
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StateError(f"{path} cannot be removed: {error.strerror}") from None
+
+
 class Journal:
     """The journal of one activation, held by this process until `close`. Safe for threads."""
 
     def __init__(self, folder: Path, activation: str) -> None:
         """`folder` is the activation's own, and exists. Raises ActivationBusy or StateError."""
         self._lock = threading.Lock()
-        if (kind := network_type(folder)) is not None:
-            raise StateError(
-                f"the folder {folder} is on a network file system ({kind})",
-                hint="set TAILRACE_HOME to a folder on a disk of this machine",
-            )
+        self._hold = hold_journal(folder, activation)
         try:
-            self._hold = Hold(folder / "lock", activation)
-        except OSError as error:
-            raise StateError(
-                f"the folder {folder} cannot be used: {error.strerror}",
-                hint="make it writable, or set TAILRACE_HOME to another",
-            ) from None
-        try:
-            self._part = Part(folder / "journal.mdb")
+            self._part = Part(journal_file(folder))
         except BaseException:
             self._hold.close()
             raise

@@ -54,7 +54,7 @@ class Part:
         self.path = path
         self._note = path.with_suffix(".note")
         if check and path.exists() and not self._left_well():
-            _check_elsewhere(path)
+            verify(path)
         self._note.unlink(missing_ok=True)
         self._environment = _open(path, map_size, readonly=False)
         self._reader: Any = self._environment.begin()
@@ -156,8 +156,7 @@ class Part:
 
 
 def check(path: Path) -> None:
-    """Read the whole file and compare it with its sum. Raises StateDamaged. Damage may end the
-    process, so this runs in one of its own."""
+    """`verify` in this process, which some kinds of damage end."""
     environment = _open(path, MAP_SIZE, readonly=True)
     try:
         with environment.begin() as transaction:
@@ -179,7 +178,8 @@ def check(path: Path) -> None:
         raise _damaged(path, "its sum does not fit")
 
 
-def _check_elsewhere(path: Path) -> None:
+def verify(path: Path) -> None:
+    """Read all of a file that nobody has open, and compare its sums. Raises StateDamaged."""
     try:
         ended = subprocess.run(
             [sys.executable, "-m", "tailrace.store.part", path],
@@ -236,7 +236,7 @@ def _checked(path: Path, key: bytes, stored: bytes) -> bytes:
 def _damaged(path: Path, why: str) -> StateDamaged:
     return StateDamaged(
         f"the store {path} is damaged: {why}",
-        hint=f"nothing was read from it; without {path.parent} the sources are read from their beginning",
+        hint="nothing was read from it; after tailrace state reset the sources are read from the beginning",
     )
 
 

@@ -32,6 +32,11 @@ class Runs:
         place = bisect_right(self.starts, number) - 1
         return place >= 0 and number < self.ends[place]
 
+    @property
+    def total(self) -> int:
+        """How many numbers are in the set."""
+        return sum(self.ends) - sum(self.starts)
+
     def __len__(self) -> int:
         """The number of runs."""
         return len(self.starts)

@@ -1,0 +1,88 @@
+"""`tailrace state`: looking at what is remembered, proving it whole, forgetting it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import tailrace
+from core.tests.cli.kit import Run, update
+from tailrace.opening import open_journal
+
+pytestmark = pytest.mark.usefixtures("activation")
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "some.jsonl"
+    path.write_text("".join(map(update, range(3))))
+    return path
+
+
+def store(tmp_path: Path) -> Path:
+    (found,) = (tmp_path / "home" / "journal").glob("*/journal.mdb")
+    return found
+
+
+def test_what_is_remembered_is_shown(run: Run, source: Path) -> None:
+    assert "nothing is remembered of hot yet" in run("state", "show", "hot").err
+    run("export", "hot", source)
+    shown = run("state", "show", "hot")
+    assert shown.out.splitlines()[0].split() == ["NO", "LINE", "OFFSET", "BEYOND", "SOURCE"]
+    assert shown.out.splitlines()[1].split()[:4] == ["1", "4", f"{source.stat().st_size:,}", "0"]
+    assert shown.out.splitlines()[1].endswith("some.jsonl")
+    (remembered,) = json.loads(run("state", "show", "hot", "--json").out)["state"]["sources"]
+    assert remembered == {
+        "number": 1, "source": str(source), "offset": source.stat().st_size, "line": 4, "settled_beyond": 0,
+    }  # fmt: skip
+    assert run("state", "verify", "hot").out.startswith("the state of hot is whole: ")
+
+
+def test_a_damaged_state_is_said_and_reset(run: Run, source: Path, tmp_path: Path) -> None:
+    run("export", "hot", source)
+    content = store(tmp_path).read_bytes()
+    place = content.rindex(b"delivered") + len("delivered")  # a value's own bytes
+    store(tmp_path).write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
+    for verb in ("verify", "show"):
+        ended = run("state", verb, "hot")
+        assert ended.code == 3
+        assert "is damaged" in ended.err
+        assert "tailrace state reset" in ended.err
+    assert run("export", "hot", source).code == 3
+    assert run("state", "reset", "hot").code == 0
+    assert run("state", "verify", "hot").code == 0
+    again = run("export", "hot", source, "--json", "--quiet")
+    assert json.loads(again.out)["ledger"]["delivered"] == 3
+    run("state", "reset", "hot", "--json")
+    assert json.loads(run("state", "show", "hot", "--json").out)["state"]["sources"] == []
+
+
+def test_nothing_is_touched_while_the_activation_is_exported(run: Run, source: Path, tmp_path: Path) -> None:
+    run("export", "hot", source)
+    with tailrace.open() as t:
+        journal = open_journal(t.home, t.activations.get("hot").id, "hot")
+    try:
+        for verb in ("show", "verify", "reset"):
+            ended = run("state", verb, "hot")
+            assert ended.code == 3
+            assert "is being exported by process" in ended.err
+    finally:
+        journal.close()
+    assert store(tmp_path).exists()
+
+
+def test_a_reset_ends_the_run_that_was_cut_off(run: Run, source: Path) -> None:
+    run("export", "hot", source)
+    with tailrace.open() as t:
+        number = t.runs.start(t.activations.get("hot"))
+        t.state.reset("hot")
+        cut_off = t.runs.get(number)
+    assert (cut_off.status, cut_off.exit_code) == ("interrupted", 130)
+    assert "its state was reset" in (cut_off.error or "")
+
+
+@pytest.mark.parametrize("verb", ["show", "verify", "reset"])
+def test_an_unknown_activation_is_said(run: Run, verb: str) -> None:
+    assert run("state", verb, "cold").code == 3
