@@ -6,6 +6,7 @@ import os
 import pickle
 import select
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -16,7 +17,7 @@ import pytest
 
 from tailrace import Misconfigured
 from tailrace.pipeline.process import _pack
-from tests.endtoend import Site, keys, updates
+from tests.endtoend import Ended, Site, keys, updates
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the process that writes is a fork, on Linux")
 
@@ -30,7 +31,7 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in found.split()]
 
 
-def during(site: Site, number: int, act: Callable[[int], None], *, group: bool = False) -> Any:
+def during(site: Site, number: int, act: Callable[[int], None]) -> Ended:
     """Export, and act on the process while it waits for the answer of its request of that number."""
     started = threading.Event()
     process: list[Any] = []
@@ -45,9 +46,9 @@ def during(site: Site, number: int, act: Callable[[int], None], *, group: bool =
     path = site.file("in.jsonl", updates(COUNT))
     process.append(site.start("export", "hot", path, "--json", "--quiet"))
     started.set()
-    ended = site.end(process[0])
+    end = site.end(process[0])
     site.server.always("PutRecords", None)
-    return ended
+    return end
 
 
 def test_a_writing_process_that_dies_ends_the_run_and_loses_nothing(site: Site) -> None:
@@ -55,29 +56,58 @@ def test_a_writing_process_that_dies_ends_the_run_and_loses_nothing(site: Site) 
         (worker,) = children(pid)
         os.kill(worker, signal.SIGKILL)
 
-    ended = during(site, 3, kill_worker)
-    assert ended.code == 7
-    assert "the process that writes to it ended by signal 9" in ended.first
-    assert ended.ledger["pending"] > 0
-    assert set(site.export(site.home.parent / "in.jsonl").counts) and set(site.arrived()) == set(keys(COUNT))
+    end = during(site, 3, kill_worker)
+    assert end.code == 7
+    assert "the process that writes to it ended by signal 9" in end.first
+    assert end.ledger["pending"] > 0
+    site.export(site.folder / "in.jsonl")
+    assert set(site.arrived()) == set(keys(COUNT))
 
 
-def test_the_writing_process_ends_when_the_other_is_killed(site: Site) -> None:
+def ended(worker: int) -> bool:
+    """Whether a process comes to its end, which its file descriptor tells."""
+    return bool(select.select([worker], [], [], WAIT)[0])
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["running", "stopped"])
+@pytest.mark.parametrize(
+    "how", [(signal.SIGKILL,), (signal.SIGINT, signal.SIGINT)], ids=["killed", "Ctrl-C twice"]
+)
+def test_the_writing_process_ends_with_the_other(
+    site: Site, how: tuple[signal.Signals, ...], stopped: bool
+) -> None:
+    """It would keep the activation's lock otherwise."""
     workers: list[int] = []
 
-    def kill_reader(pid: int) -> None:
-        workers.extend(children(pid))
-        for worker in workers:
-            ends.append(os.pidfd_open(worker))
-        os.kill(pid, signal.SIGKILL)
+    def end_reader(pid: int) -> None:
+        (worker,) = children(pid)
+        workers.append(os.pidfd_open(worker))
+        if stopped:
+            os.kill(worker, signal.SIGSTOP)
+        reader = os.pidfd_open(pid)
+        os.kill(pid, how[0])
+        while not select.select([reader], [], [], 0.5)[0]:  # a signal that is still pending takes no second
+            os.kill(pid, how[-1])
+        os.close(reader)
 
-    ends: list[int] = []
-    ended = during(site, 2, kill_reader)
-    assert ended.code == -signal.SIGKILL
-    assert len(workers) == 1
-    for end in ends:
-        assert select.select([end], [], [], WAIT)[0]  # readable when the process has ended
-        os.close(end)
+    assert during(site, 2, end_reader).code in (-signal.SIGKILL, 130)
+    assert ended(workers[0])
+    os.close(workers[0])
+    site.export(site.folder / "in.jsonl")
+    assert set(site.arrived()) == set(keys(COUNT))
+
+
+def test_a_writing_process_that_takes_nothing_does_not_hold_up_a_stop(site: Site) -> None:
+    def stop(pid: int) -> None:
+        (worker,) = children(pid)
+        os.kill(worker, signal.SIGSTOP)
+        os.kill(pid, signal.SIGTERM)
+
+    stopped = during(site, 2, stop)
+    assert stopped.code == 130
+    assert stopped.ledger["pending"] > 0
+    site.export(site.folder / "in.jsonl")
+    assert set(site.arrived()) == set(keys(COUNT))
 
 
 def test_a_stop_of_the_reading_process_drains_the_writing_one(site: Site) -> None:
@@ -85,10 +115,30 @@ def test_a_stop_of_the_reading_process_drains_the_writing_one(site: Site) -> Non
         for each in [*children(pid), pid]:  # as a service manager does
             os.kill(each, signal.SIGTERM)
 
-    ended = during(site, 1, stop_all)
-    assert ended.code == 130
-    assert ended.ledger["pending"] == 0
-    assert len(site.arrived()) == ended.ledger["delivered"]
+    end = during(site, 1, stop_all)
+    assert end.code == 130
+    assert end.ledger["pending"] == 0
+    assert len(site.arrived()) == end.ledger["delivered"]
+
+
+def test_without_a_process_of_its_own_it_writes_from_threads(site: Site) -> None:
+    """The system allows no more processes, or no more threads."""
+    path = site.file("in.jsonl", updates(10))
+    fails = "import os, sys\ndef fork(): raise BlockingIOError(11, 'no more')\nos.fork = fork\n"
+    main = "from tailrace.cli import main\nsys.exit(main(sys.argv[1:]))"
+    arguments = [sys.executable, "-c", fails + main, "export", "hot", str(path), "--quiet"]
+    end = subprocess.run(arguments, env=site.environ, capture_output=True, timeout=60, check=False)
+    assert end.returncode == 0, end.stderr
+    assert site.arrived() == keys(10)
+    limited = (
+        "import threading\ndef start(self): raise RuntimeError('no more')\nthreading.Thread.start = start\n"
+    )
+    arguments[2] = "import sys\n" + limited + main
+    end = subprocess.run(
+        [*arguments, "--from-start"], env=site.environ, capture_output=True, timeout=60, check=False
+    )
+    assert end.returncode == 1
+    assert b"the system allows no more threads" in end.stderr
 
 
 def test_python_writes_from_threads_unless_it_is_asked_and_safe(

@@ -77,7 +77,7 @@ def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
     with ExitStack() as stack:
         journal = open_journal(t.home, prepared.activation.id, name)
         stack.callback(journal.close)
-        make_pool = _pool_maker(prepared, in_flight, options.worker_process, write_timeout, stack)
+        make_pool = _pool_maker(prepared, in_flight, options.worker_process, stack)
         known = _settle_cut_off(t, prepared.activation.id, journal)
         run = t.runs.start(prepared.activation, after=t.dead_letters.last_run)
         journal.begin(run)
@@ -113,9 +113,7 @@ def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
         return _recorded(t.runs, run, job)
 
 
-def _pool_maker(
-    prepared: Prepared, count: int, worker_process: bool, write_timeout: float, stack: ExitStack
-) -> Callable[[], Pool]:
+def _pool_maker(prepared: Prepared, count: int, worker_process: bool, stack: ExitStack) -> Callable[[], Pool]:
     """What gives the run those who write. A process begins at once, so that it gets ready meanwhile."""
 
     def exporter() -> Exporter:
@@ -123,11 +121,13 @@ def _pool_maker(
 
     destination = prepared.plan.destination
     if worker_process and can_fork():
-        pool = ProcessPool(
-            exporter, destination, count, stop=prepared.context.stop, send_timeout=write_timeout
-        )
-        stack.callback(pool.abandon)
-        return lambda: pool
+        try:
+            pool = ProcessPool(exporter, destination, count, stop=prepared.context.stop)
+        except OSError as error:  # the system's limit of processes or open files
+            log.warning("no process of its own for writing: %s", error.strerror)
+        else:
+            stack.callback(pool.abandon)
+            return lambda: pool
     return lambda: ThreadPool(exporter(), destination, count)
 
 
@@ -170,7 +170,7 @@ def _settle_cut_off(t: Tailrace, activation_id: str, journal: Journal) -> frozen
         ledger = ledger_of(counts)
         _finish(t.runs, run, "interrupted", 130, "the process ended before the run did", ledger)
         places |= t.dead_letters.positions(run)
-        log.warning("run %d was cut off; what it had not settled is sent again", run)
+        log.warning("run %d was cut off; an export of its files goes on where they were settled", run)
     return frozenset(places)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from traceback import clear_frames
 from typing import get_args
 
 from tailrace.destination import Batch, BatchResult, Exporter, Failure, FailureKind
@@ -30,8 +31,10 @@ def call_write(exporter: Exporter, name: str, batch: Batch) -> Mapping[int, Fail
     try:
         result: object = exporter.write(batch)
     except NotConnected as error:
+        _let_go(error)
         failure = Failure("retry", error.code, error.message)
     except Transient as error:
+        _let_go(error)
         kind: FailureKind = "ambiguous" if error.ambiguous else "throttled"
         failure = Failure(kind, error.code, error.message, retry_after=error.retry_after)
     except (AuthenticationFailed, ConfigurationError, PluginError):
@@ -48,6 +51,17 @@ def call_write(exporter: Exporter, name: str, batch: Batch) -> Mapping[int, Fail
         assert isinstance(result, BatchResult)
         return result.failures
     return dict.fromkeys(range(len(batch)), failure)
+
+
+def _let_go(error: BaseException) -> None:
+    """Empty the frames that an error came through. Libraries keep errors in their frames, which the
+    error keeps in turn: then the batch would stay until the garbage of long ago is collected."""
+    chain: list[BaseException] = [error]
+    for each in chain:
+        clear_frames(each.__traceback__)
+        each.__traceback__ = None
+        following = (each.__cause__, each.__context__)
+        chain += [other for other in following if other is not None and other not in chain]
 
 
 def _nonsense(result: object, size: int) -> str | None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from tailrace.destination import Clock
 from tailrace.errors import TailraceError
 from tailrace.ledger import Ledger
+from tailrace.pipeline.pool import start_thread
 from tailrace.store.journal import Checkpoint
 
 EVERY = 0.2
@@ -36,8 +37,7 @@ class Committer:
         self._closed = False
         self._failure: TailraceError | None = None
         self._told = False
-        self._thread = threading.Thread(target=self._run, name="tailrace-commit", daemon=True)
-        self._thread.start()
+        self._thread = start_thread(self._run, "tailrace-commit")
 
     def due(self, now: float, delivered: int) -> bool:
         """Whether it is time for the next, and the last one is done. Raises what that one raised,

@@ -144,9 +144,9 @@ class Delivery:
                 self._writers.abandon()
         self.collect()
 
-    def close(self) -> None:
-        """End those who write."""
-        self._writers.close()
+    def close(self, patience: float) -> None:
+        """End those who write, waiting for at most so many seconds."""
+        self._writers.close(patience)
 
     def check(self) -> None:
         """End the run when a write is late beyond its deadline, or when the time to give up comes

@@ -16,7 +16,7 @@ from tailrace.errors import Interrupted, SourceUnreadable, TailraceError
 from tailrace.ledger import Ledger
 from tailrace.pipeline.commit import Committer
 from tailrace.pipeline.delivery import Delivery
-from tailrace.pipeline.draining import Drain
+from tailrace.pipeline.draining import WITHOUT_PROGRESS, Drain
 from tailrace.pipeline.job import Job, Progress
 from tailrace.pipeline.lanes import Lanes
 from tailrace.pipeline.letters import Letters
@@ -96,7 +96,7 @@ class Running:
         finally:
             try:
                 self._delivery.finish(lambda: True, abandon=self._job.stop.is_set())
-                self._delivery.close()
+                self._delivery.close(self._patience())
                 self._commit_last()
             finally:
                 if self._committer is not None:
@@ -206,6 +206,10 @@ class Running:
             self._committer.finish(*self._snapshot())
         except TailraceError as error:
             self._errors.append(error)
+
+    def _patience(self) -> float:
+        """Seconds for those who write to come to their end."""
+        return WITHOUT_PROGRESS if self._job.stop.is_set() else self._job.write_timeout
 
     # --- time ---------------------------------------------------------------------------------
 

@@ -76,7 +76,7 @@ class ThreadPool:
         self._destination = destination
         self._work: queue.SimpleQueue[tuple[int, Batch] | None] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
-        self._threads = [_daemon(self._run, f"tailrace-write-{i}") for i in range(count)]
+        self._threads = [start_thread(self._run, f"tailrace-write-{i}") for i in range(count)]
 
     def send(self, number: int, batch: Batch) -> None:
         self._work.put((number, batch))
@@ -100,7 +100,7 @@ class ThreadPool:
         """In a thread of its own, since a plugin may hang in `close` as well as in `write`."""
         for _ in self._threads:
             self._work.put(None)
-        return _daemon(self._close, "tailrace-close")
+        return start_thread(self._close, "tailrace-close")
 
     def _close(self) -> None:
         for thread in self._threads:
@@ -113,7 +113,13 @@ class ThreadPool:
             del work  # or its memory lasts until the next write
 
 
-def _daemon(run: Callable[[], None], name: str) -> threading.Thread:
+def start_thread(run: Callable[[], None], name: str) -> threading.Thread:
+    """Raises TailraceError where the system allows no more."""
     thread = threading.Thread(target=run, name=name, daemon=True)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError:
+        raise TailraceError(
+            "the system allows no more threads", hint="raise its limit (ulimit -u), or lower --in-flight"
+        ) from None
     return thread

@@ -21,6 +21,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import NoReturn
 
 import msgspec
@@ -28,7 +29,7 @@ import msgspec
 from tailrace.destination import Batch, Exporter, Failure
 from tailrace.errors import PluginError, TailraceError
 from tailrace.pipeline.answers import UNKNOWN_FATE
-from tailrace.pipeline.pool import Answer, close_exporter, write
+from tailrace.pipeline.pool import Answer, close_exporter, start_thread, write
 
 log = logging.getLogger("tailrace.delivery")
 
@@ -38,7 +39,12 @@ READY = -1
 SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP} if sys.platform != "win32" else set()
 """What a terminal or a service manager sends to all processes is for the reading one to act on."""
 
+SEND_TIMEOUT = 4.0
+"""Seconds for a thread that waits for a batch to take it. It does so at once, unless its process was
+stopped or its machine has no time left."""
+
 STOP = b"s"
+_PR_SET_PDEATHSIG = 1
 POLL = 0.05
 
 _LENGTH = struct.Struct("!I")
@@ -64,24 +70,25 @@ class ProcessPool:
         count: int,
         *,
         stop: threading.Event,
-        send_timeout: float,
     ) -> None:
+        """Raises OSError where the system allows no more processes or open files."""
         self.ready = False
         self._destination = destination
         self._stop = stop
         self._told_to_stop = False
         pairs = [socket.socketpair() for _ in range(3)]
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        parent = os.getpid()
         self._pid: int | None = os.fork()
         if not self._pid:
             for ours, _ in pairs:
                 ours.close()
-            _Worker(make, destination, count, stop, *(theirs for _, theirs in pairs)).run(mask)
+            _Worker(make, destination, count, parent, stop, *(theirs for _, theirs in pairs)).run(mask)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for _, theirs in pairs:
             theirs.close()
         self._work, self._answers, self._control = (ours for ours, _ in pairs)
-        self._work.settimeout(send_timeout)
+        self._work.settimeout(SEND_TIMEOUT)
         self._arrived = select.poll()
         self._arrived.register(self._answers, select.POLLIN)
 
@@ -89,6 +96,11 @@ class ProcessPool:
         frame = _encode((number, batch.keys, batch.data))
         try:
             self._work.sendall(_LENGTH.pack(len(frame)) + frame)
+        except TimeoutError:
+            raise PluginError(
+                f"destination {self._destination}: the process that writes to it does not take any more",
+                hint=UNKNOWN_FATE,
+            ) from None
         except OSError:
             raise self._gone() from None
 
@@ -165,6 +177,7 @@ class _Worker:
         make: Callable[[], Exporter],
         destination: str,
         count: int,
+        parent: int,
         stop: threading.Event,
         work: socket.socket,
         answers: socket.socket,
@@ -173,6 +186,7 @@ class _Worker:
         self._make = make
         self._destination = destination
         self._count = count
+        self._parent = parent
         self._stop = stop
         self._work = work
         self._answers = answers
@@ -188,7 +202,7 @@ class _Worker:
             for number in SIGNALS:
                 signal.signal(number, signal.SIG_IGN)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            threading.Thread(target=self._watch, name="tailrace-watch", daemon=True).start()
+            _die_with(self._parent)
             self._write_all()
             code = 0
         finally:
@@ -196,19 +210,21 @@ class _Worker:
 
     def _write_all(self) -> None:
         try:
+            start_thread(self._watch, "tailrace-watch")
             exporter = self._make()
         except TailraceError as error:
             return self._answer(Answer(READY, {}, error))
         except BaseException as error:
             said = f"the exporter cannot be made: unexpected {type(error).__name__}"
             return self._answer(Answer(READY, {}, TailraceError(said)))
+        try:
+            threads = [
+                start_thread(partial(self._serve, exporter), f"tailrace-write-{i}")
+                for i in range(self._count)
+            ]
+        except TailraceError as error:
+            return self._answer(Answer(READY, {}, error))
         self._answer(Answer(READY, {}))
-        threads = [
-            threading.Thread(target=self._serve, args=(exporter,), name=f"tailrace-write-{i}")
-            for i in range(self._count)
-        ]
-        for thread in threads:
-            thread.start()
         for thread in threads:
             thread.join()
         return close_exporter(exporter, self._destination)
@@ -234,6 +250,17 @@ class _Worker:
         frame = _encode((answer.number, dict(answer.failures), packed))
         with self._answering:
             self._answers.sendall(_LENGTH.pack(len(frame)) + frame)
+
+
+def _die_with(parent: int) -> None:
+    """Have Linux kill this process when the other one ends, even if it is stopped by then. `_watch` does
+    the same where that cannot be had."""
+    import ctypes
+
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _pack(error: TailraceError) -> bytes:

@@ -128,13 +128,14 @@ class Writers:
         """Nothing more comes from the source: what was refused need not wait for company."""
         self._flush = True
 
-    def close(self) -> None:
-        """Let what is under way come to its end, if anything can, and close the exporter."""
+    def close(self, patience: float) -> None:
+        """Let what is under way come to its end, if anything can, and close the exporter: for at most
+        so many seconds."""
         self._closed = True
         if self.hung or self.abandoned:
             self._pool.abandon()
         else:
-            self._pool.close(self._write_timeout)
+            self._pool.close(patience)
 
     def abandon(self) -> None:
         """Leave behind what is under way; it is not taken any more."""

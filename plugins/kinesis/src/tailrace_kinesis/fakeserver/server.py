@@ -104,6 +104,12 @@ class KinesisServer:
         with self._lock:
             return [record for record in self._accepted if record.stream == stream]
 
+    def take(self) -> list[Accepted]:
+        """What was accepted since the last time, of all streams; it is forgotten here."""
+        with self._lock:
+            taken, self._accepted = self._accepted, []
+        return taken
+
     def met(self, *faults: str) -> int:
         """How often a call or a record really met one of these faults: an AWS code, or the name of a
         fault in lower case (`raw`, `change`, `reset`, `silence`, `drip`, `tls`)."""

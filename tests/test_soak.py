@@ -1,0 +1,170 @@
+"""Soak: an export of standard input that never gets rest. Nothing is lost or turned around, and neither
+memory nor open files grow.
+
+Each twentieth request meets the next kind of fault, so each kind comes equally often, and each hundredth
+update is bad. What arrives is looked at and dropped meanwhile, so that the test may last as long as it likes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tailrace_kinesis.fakeserver import FailRecords, Fault, Raw, Refuse, Request, Reset
+from tests.endtoend import SEGMENT, Site
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of a process what it holds")
+
+KEYS = 20_000
+EVERY = 20
+FIRED = 20
+BAD = 100
+THROTTLED = "ProvisionedThroughputExceededException"
+
+UPDATE = json.dumps(
+    {
+        "identityMap": {"ecid": [{"id": "id-%d"}]},
+        "segmentMembership": {
+            "ups": {SEGMENT: {"lastQualificationTime": "2026-01-01T00:00:00Z", "status": "realized"}}
+        },
+        "person": {"name": {"firstName": "%d"}},
+    }
+)
+
+
+def some(code: str, share: float) -> FailRecords:
+    draw = random.Random(code)
+    return FailRecords(lambda index, key, data: code if draw.random() < share else None)
+
+
+FAULTS: dict[str, Fault] = {
+    "records throttled": some(THROTTLED, 0.05),
+    "records failed inside": some("InternalFailure", 0.05),
+    "most records throttled": some(THROTTLED, 0.8),
+    "request throttled": Refuse(THROTTLED),
+    "request failed inside": Refuse("InternalFailure", status=500),
+    "unavailable": Refuse("ServiceUnavailable", status=503),
+    "closed before it was accepted": Reset(),
+    "closed after it was accepted": Reset(accept=True),
+    "an answer that is none": Raw(b"<html>", accept=True),
+}
+
+
+class Watch:
+    """Meets the requests: decides their faults, and looks at what has arrived and at the processes."""
+
+    def __init__(self, site: Site) -> None:
+        self.fired: Counter[str] = Counter()
+        self.memory: list[float] = []
+        self.files: list[int] = []
+        self.arrived: Counter[int] = Counter()
+        """How often each update has arrived."""
+        self.turned = 0
+        self.pid = 0
+        self._site = site
+        self._last: dict[str, int] = {}
+        self._requests = 0
+        self._lock = threading.Lock()
+
+    def step(self, request: Request) -> Fault | None:
+        with self._lock:
+            self._requests += 1
+            self.look()
+            if self._requests % EVERY:
+                return None
+            name = list(FAULTS)[self._requests // EVERY % len(FAULTS)]
+            self.fired[name] += 1
+            self._measure()
+            return FAULTS[name]
+
+    def look(self) -> None:
+        for record in self._site.server.take():
+            number = int(json.loads(record.data)["person"]["name"]["firstName"])
+            self.arrived[number] += 1
+            if self.arrived[number] == 1:
+                self.turned += number < self._last.get(record.key, -1)
+                self._last[record.key] = number
+
+    def _measure(self) -> None:
+        pids = [self.pid, *map(int, Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split())]
+        pages = [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids]
+        self.memory.append(sum(pages) * os.sysconf("SC_PAGE_SIZE") / 2**20)
+        self.files.append(sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in pids))
+
+
+def updates(enough: Any) -> Iterator[bytes]:
+    """Blocks of updates, until there are enough; each key comes again and again."""
+    draw = random.Random(1)
+    for first in range(0, 10**9, 500):
+        if enough():
+            return
+        yield b"".join(
+            b"bad %d\n" % number
+            if number % BAD == 0
+            else UPDATE.encode() % (draw.randrange(KEYS), number) + b"\n"
+            for number in range(first, first + 500)
+        )
+
+
+def soak(site: Site, seconds: float) -> dict[str, Any]:
+    """Export for so long, and until each fault has come often enough; what was seen."""
+    watch = Watch(site)
+    process = site.start("export", "hot", "-", "--json", "--quiet", stdin=subprocess.PIPE)
+    watch.pid = process.pid
+    site.server.always("PutRecords", watch.step)
+    end, limit = time.monotonic() + seconds, time.monotonic() + 3 * seconds
+
+    def enough() -> bool:
+        often = all(watch.fired[name] >= FIRED for name in FAULTS)
+        return process.poll() is not None or time.monotonic() > (end if often else limit)
+
+    sent = 0
+    assert process.stdin is not None
+    for block in updates(enough):
+        process.stdin.write(block)
+        sent += 500
+    ended = site.end(process)
+    watch.look()
+
+    good = sent - len(range(0, sent, BAD))
+    assert ended.code == 5, ended.err
+    assert set(watch.fired) == set(FAULTS)
+    assert min(watch.fired.values()) >= FIRED, watch.fired
+    assert ended.counts == {"received": sent, "delivered": good, "dead_lettered": sent - good}
+    assert set(watch.arrived) == {number for number in range(sent) if number % BAD}  # nothing is lost
+    assert watch.turned == 0
+    assert watch.arrived.total() - good <= ended.ledger["ambiguous_resends"]
+    third = len(watch.memory) // 3
+    before, after = watch.memory[third : 2 * third], watch.memory[2 * third :]
+    assert statistics.median(after) - statistics.median(before) < 3, watch.memory  # MiB
+    files = watch.files[third : 2 * third], watch.files[2 * third :]
+    assert max(files[1]) - max(files[0]) <= 3, watch.files
+    return {
+        "updates": sent,
+        "faults": dict(watch.fired),
+        "sent again": ended.ledger["retries"],
+        "arrived twice": watch.arrived.total() - good,
+        "memory": [round(statistics.median(part), 1) for part in (before, after)],
+        "files": [max(part) for part in files],
+    }
+
+
+def test_a_minute_of_faults(site: Site) -> None:
+    soak(site, 45)
+
+
+@pytest.mark.slow
+def test_half_an_hour_of_faults(site: Site) -> None:
+    soak(site, 1800)
