@@ -191,3 +191,16 @@ def test_runs_hold_what_they_were_made_of(numbers: set[int]) -> None:
     assert {number for number in range(62) if number in runs} == numbers
     assert len(runs) == sum(number - 1 not in numbers for number in numbers)
     assert all(a < b for a, b in zip(runs.ends, runs.starts[1:], strict=False))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps to a limit of address space")
+def test_a_limit_of_address_space_is_said(tmp_path: Path) -> None:
+    code = (
+        "import resource, sys; from pathlib import Path; from tailrace.store.part import Part\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30)); Part(Path(sys.argv[1]))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "a.mdb"], capture_output=True, text=True, check=False
+    )
+    assert "StateError" in ended.stderr
+    assert "the system allows too little address space" in ended.stderr

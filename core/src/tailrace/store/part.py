@@ -211,6 +211,11 @@ def _open(path: Path, map_size: int, *, readonly: bool) -> Any:
         )
     except (lmdb.InvalidError, lmdb.CorruptedError, lmdb.VersionMismatchError, lmdb.PanicError) as error:
         raise _damaged(path, _reason(error)) from None
+    except lmdb.MemoryError:
+        raise StateError(
+            f"the store {path} cannot be opened: the system allows too little address space",
+            hint=f"it maps {max(map_size, size) / 2**30:.0f} GiB, most of it unused; see ulimit -v",
+        ) from None
     except lmdb.Error as error:
         raise StateError(
             f"the store {path} cannot be opened: {_reason(error)}",
