@@ -36,7 +36,7 @@ The time of each, in times of its own time without latency and refusals:
 
 ## Memory
 
-The most memory that the process held, in MiB.
+The most memory that a process of the command held, in MiB; the export has two, of about the same size.
 
 | input | `tailrace export` | boto3 loop |
 |---|---|---|
