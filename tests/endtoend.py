@@ -186,6 +186,11 @@ class Site:
         return sorted(record.key for record in self.stream())
 
 
+def children(pid: int) -> list[int]:
+    """The processes that a process has, on Linux."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def clean_environment(folder: Path) -> dict[str, str]:
     """Nothing of the machine's own AWS configuration, proxies, keyring or settings."""
     kept = {

@@ -16,14 +16,14 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tailrace_kinesis.fakeserver import FailRecords, Fault, Raw, Refuse, Request, Reset
-from tests.endtoend import SEGMENT, Site
+from tests.endtoend import SEGMENT, Site, children
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of a process what it holds")
 
@@ -98,13 +98,13 @@ class Watch:
                 self._last[record.key] = number
 
     def _measure(self) -> None:
-        pids = [self.pid, *map(int, Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split())]
+        pids = [self.pid, *children(self.pid)]
         pages = [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids]
         self.memory.append(sum(pages) * os.sysconf("SC_PAGE_SIZE") / 2**20)
         self.files.append(sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in pids))
 
 
-def updates(enough: Any) -> Iterator[bytes]:
+def updates(enough: Callable[[], bool]) -> Iterator[bytes]:
     """Blocks of updates, until there are enough; each key comes again and again."""
     draw = random.Random(1)
     for first in range(0, 10**9, 500):

@@ -10,25 +10,18 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tailrace import Misconfigured
 from tailrace.pipeline.process import _pack
-from tests.endtoend import Ended, Site, keys, updates
+from tests.endtoend import Ended, Site, children, keys, updates
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the process that writes is a fork, on Linux")
+linux = pytest.mark.skipif(sys.platform != "linux", reason="the process that writes is a fork, on Linux")
 
 WAIT = 30.0
 COUNT = 3000
-
-
-def children(pid: int) -> list[int]:
-    """The processes that a process has."""
-    found = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    return [int(child) for child in found.split()]
 
 
 def during(site: Site, number: int, act: Callable[[int], None]) -> Ended:
@@ -51,6 +44,7 @@ def during(site: Site, number: int, act: Callable[[int], None]) -> Ended:
     return end
 
 
+@linux
 def test_a_writing_process_that_dies_ends_the_run_and_loses_nothing(site: Site) -> None:
     def kill_worker(pid: int) -> None:
         (worker,) = children(pid)
@@ -69,6 +63,7 @@ def ended(worker: int) -> bool:
     return bool(select.select([worker], [], [], WAIT)[0])
 
 
+@linux
 @pytest.mark.parametrize("stopped", [False, True], ids=["running", "stopped"])
 @pytest.mark.parametrize(
     "how", [(signal.SIGKILL,), (signal.SIGINT, signal.SIGINT)], ids=["killed", "Ctrl-C twice"]
@@ -97,6 +92,7 @@ def test_the_writing_process_ends_with_the_other(
     assert set(site.arrived()) == set(keys(COUNT))
 
 
+@linux
 def test_a_writing_process_that_takes_nothing_does_not_hold_up_a_stop(site: Site) -> None:
     def stop(pid: int) -> None:
         (worker,) = children(pid)
@@ -110,6 +106,7 @@ def test_a_writing_process_that_takes_nothing_does_not_hold_up_a_stop(site: Site
     assert set(site.arrived()) == set(keys(COUNT))
 
 
+@linux
 def test_a_stop_of_the_reading_process_drains_the_writing_one(site: Site) -> None:
     def stop_all(pid: int) -> None:
         for each in [*children(pid), pid]:  # as a service manager does
@@ -121,6 +118,7 @@ def test_a_stop_of_the_reading_process_drains_the_writing_one(site: Site) -> Non
     assert len(site.arrived()) == end.ledger["delivered"]
 
 
+@linux
 def test_without_a_process_of_its_own_it_writes_from_threads(site: Site) -> None:
     """The system allows no more processes, or no more threads."""
     path = site.file("in.jsonl", updates(10))

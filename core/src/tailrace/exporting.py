@@ -167,8 +167,7 @@ def _settle_cut_off(t: Tailrace, activation_id: str, journal: Journal) -> frozen
         counts = journal.counts(run)
         if counts is None:
             continue  # it began in another home
-        ledger = ledger_of(counts)
-        _finish(t.runs, run, "interrupted", 130, "the process ended before the run did", ledger)
+        t.runs.interrupt(run, "the process ended before the run did", ledger_of(counts))
         places |= t.dead_letters.positions(run)
         log.warning("run %d was cut off; an export of its files goes on where they were settled", run)
     return frozenset(places)

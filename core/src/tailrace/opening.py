@@ -21,12 +21,12 @@ def journal_folder(home: Path, activation_id: str) -> Path:
     return private_folder(private_folder(home / FOLDER) / activation_id)
 
 
-def open_journal(home: Path, activation_id: str, activation: str) -> Journal:
+def open_journal(home: Path, activation_id: str, activation: str, *, whole: bool | None = None) -> Journal:
     """The journal of an activation in a home, held by this process until it is closed.
 
     Raises ActivationBusy, StateDamaged or StateError.
     """
-    return Journal(journal_folder(home, activation_id), activation)
+    return Journal(journal_folder(home, activation_id), activation, whole=whole)
 
 
 class Openings:

@@ -5,15 +5,13 @@ The verbs of `tailrace state`, for an activation that nobody exports meanwhile.
 
 from __future__ import annotations
 
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tailrace.opening import journal_folder, open_journal
 from tailrace.state.sources import list_sources
 from tailrace.store.journal import hold_journal, journal_file, remove_journal
-from tailrace.store.part import verify
 
 if TYPE_CHECKING:
     from tailrace.client import Tailrace
@@ -49,10 +47,32 @@ class States:
 
     def show(self, activation: str) -> ActivationState:
         """Sources by number; one without a checkpoint is left out. Raises StateDamaged."""
+        return self._look(activation)
+
+    def verify(self, activation: str) -> ActivationState:
+        """The same, after reading all of it and comparing each checksum."""
+        return self._look(activation, whole=True)
+
+    def reset(self, activation: str) -> None:
+        """Forget all of it, damaged or not: the next export reads its sources from their beginning,
+        and sends all of it again. Dead letters, runs and the numbers of sources stay."""
+        id = self._t.activations.get(activation).id
+        folder = journal_folder(self._t.home, id)
+        with closing(hold_journal(folder, activation)):
+            for run in self._t.runs.cut_off(id):
+                # What it had committed is about to be lost; the copy that was saved is what is left.
+                self._t.runs.interrupt(
+                    run,
+                    "the process ended before the run did, and its state was reset",
+                    self._t.runs.get(run).ledger,
+                )
+            remove_journal(folder)
+
+    def _look(self, activation: str, *, whole: bool | None = None) -> ActivationState:
         id = self._t.activations.get(activation).id
         folder = journal_folder(self._t.home, id)
         found: list[SourceState] = []
-        with closing(open_journal(self._t.home, id, activation)) as journal:
+        with closing(open_journal(self._t.home, id, activation, whole=whole)) as journal:
             for source in list_sources(self._t._foundation.database, id):
                 checkpoint = journal.checkpoint(source.number)
                 if checkpoint is None:
@@ -67,39 +87,5 @@ class States:
                         settled_beyond=behind,
                     )
                 )
-            size = _size(journal_file(folder))
+            size = journal_file(folder).stat().st_size
         return ActivationState(activation=activation, folder=str(folder), bytes=size, sources=tuple(found))
-
-    def verify(self, activation: str) -> ActivationState:
-        """Read all of it and compare each checksum, then `show` it. Raises StateDamaged."""
-        id = self._t.activations.get(activation).id
-        folder = journal_folder(self._t.home, id)
-        with closing(hold_journal(folder, activation)):
-            if journal_file(folder).exists():
-                verify(journal_file(folder))
-        return self.show(activation)
-
-    def reset(self, activation: str) -> None:
-        """Forget all of it, damaged or not: the next export reads its sources from their beginning,
-        and sends all of it again. Dead letters, runs and the numbers of sources stay."""
-        id = self._t.activations.get(activation).id
-        folder = journal_folder(self._t.home, id)
-        with closing(hold_journal(folder, activation)):
-            for run in self._t.runs.cut_off(id):
-                # What it had committed is about to be lost; the copy that was saved is what is left.
-                ledger = self._t.runs.get(run).ledger
-                self._t.runs.finish(
-                    run,
-                    status="interrupted",
-                    exit_code=130,
-                    error="the process ended before the run did, and its state was reset",
-                    ledger=ledger,
-                    sources=ledger.sources,
-                )
-            remove_journal(folder)
-
-
-def _size(path: Path) -> int:
-    with suppress(OSError):
-        return path.stat().st_size
-    return 0

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
-from tailrace.errors import NotFound
+from tailrace.errors import Interrupted, NotFound
 from tailrace.ledger import Ledger, SourcePosition
 from tailrace.objects import Activation, Run
 from tailrace.state import rows
@@ -90,6 +90,17 @@ class Runs:
         """Record the end. `status`: `finished`, `failed` or `interrupted`; `error` is one message."""
         ended = {"status": status, "exit_code": exit_code, "error": error, "ended_at": now()}
         self._write(id, {**_progress(id, ledger, sources), **ended})
+
+    def interrupt(self, id: int, error: str, ledger: Ledger) -> None:
+        """Record the end of a run whose process died, with what is known that it did."""
+        self.finish(
+            id,
+            status="interrupted",
+            exit_code=Interrupted.exit_code,
+            error=error,
+            ledger=ledger,
+            sources=ledger.sources,
+        )
 
     def _write(self, id: int, values: Mapping[str, Any]) -> None:
         statement = f"UPDATE runs SET {', '.join(rows.equations(values))} WHERE id = :id RETURNING id"

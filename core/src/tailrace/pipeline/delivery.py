@@ -187,8 +187,8 @@ class Delivery:
     # --- settling -----------------------------------------------------------------------------
 
     def _settle(self, answered: Answered) -> None:
-        parcel, riders, failures = answered
-        size = len(riders) if parcel is None else len(parcel)
+        work, failures = answered
+        parcel, riders = work.parcel, work.riders
         failing = {
             index: riders[index] if parcel is None else Waiting(*parcel.records[index]) for index in failures
         }
@@ -207,7 +207,7 @@ class Delivery:
         if self._settled is not None:
             self._settled(keys)
         if failures:
-            self._settle_failures(failing, failures, size)
+            self._settle_failures(failing, failures, len(work))
 
     def _settle_failures(
         self, failing: Mapping[int, Waiting], failures: Mapping[int, Failure], size: int

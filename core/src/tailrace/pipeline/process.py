@@ -21,6 +21,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from typing import NoReturn
 
@@ -45,7 +46,6 @@ stopped or its machine has no time left."""
 
 STOP = b"s"
 _PR_SET_PDEATHSIG = 1
-POLL = 0.05
 
 _LENGTH = struct.Struct("!I")
 _Work = tuple[int, list[str], list[bytes]]
@@ -76,14 +76,16 @@ class ProcessPool:
         self._destination = destination
         self._stop = stop
         self._told_to_stop = False
+        self._status: int | None = None
         pairs = [socket.socketpair() for _ in range(3)]
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         parent = os.getpid()
-        self._pid: int | None = os.fork()
+        self._pid = os.fork()
         if not self._pid:
             for ours, _ in pairs:
                 ours.close()
-            _Worker(make, destination, count, parent, stop, *(theirs for _, theirs in pairs)).run(mask)
+            work, answers, control = (theirs for _, theirs in pairs)
+            _Worker(make, destination, count, parent, stop, work, answers, control).run(mask)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for _, theirs in pairs:
             theirs.close()
@@ -125,74 +127,58 @@ class ProcessPool:
 
     def close(self, patience: float) -> None:
         self._work.close()
-        self._await(patience)
-        if self._pid is not None:
+        if self._wait(patience) is None:
             log.warning("destination %s: close does not return", self._destination)
         self.abandon()
 
     def abandon(self) -> None:
-        if self._pid is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._pid, signal.SIGKILL)
-            self._await(None)
+        if self._status is None:
+            os.kill(self._pid, signal.SIGKILL)
+            self._wait(None)
         for ours in (self._work, self._answers, self._control):
             ours.close()
 
     def _gone(self) -> PluginError:
-        status = self._await(1.0)
+        status = self._wait(1.0) or 0
         how = f"by signal {-status}" if status < 0 else f"with {status}"
         return PluginError(
             f"destination {self._destination}: the process that writes to it ended {how}", hint=UNKNOWN_FATE
         )
 
-    def _await(self, patience: float | None) -> int:
-        """How it ended: an exit code, or a signal as a negative number."""
-        until = None if patience is None else time.monotonic() + patience
-        while self._pid is not None:
+    def _wait(self, patience: float | None) -> int | None:
+        """How the process ended: an exit code, or a signal as a negative number. None: it still runs,
+        after so many seconds."""
+        if self._status is None and self._closes(patience):
             try:
-                pid, status = os.waitpid(self._pid, 0 if until is None else os.WNOHANG)
+                self._status = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
             except ChildProcessError:  # somebody else has waited for it
-                self._pid = None
-                break
-            if pid:
-                self._pid = None
-                return os.waitstatus_to_exitcode(status)
-            if until is not None and time.monotonic() >= until:
-                break
-            # It closes its end when it ends, so this wakes up in time.
-            self._drain(POLL)
-        return 0
+                self._status = 0
+        return self._status
 
-    def _drain(self, seconds: float) -> None:
-        """Take what nobody waits for any more, so that the process is not held up by it."""
-        if self._arrived.poll(seconds * 1000) and not self._answers.recv(65536):
-            time.sleep(0.001)
+    def _closes(self, patience: float | None) -> bool:
+        """Whether its end of the answers is closed in time, as it is when it ends. What comes until then
+        is dropped, or the process would wait for somebody to take it."""
+        until = None if patience is None else time.monotonic() + patience
+        while self._arrived.poll(None if until is None else max(until - time.monotonic(), 0.0) * 1000):
+            if not self._answers.recv(65536):
+                return True
+        return False
 
 
+@dataclass(frozen=True, slots=True)
 class _Worker:
     """The other side: runs in the process of its own, and never returns."""
 
-    def __init__(
-        self,
-        make: Callable[[], Exporter],
-        destination: str,
-        count: int,
-        parent: int,
-        stop: threading.Event,
-        work: socket.socket,
-        answers: socket.socket,
-        control: socket.socket,
-    ) -> None:
-        self._make = make
-        self._destination = destination
-        self._count = count
-        self._parent = parent
-        self._stop = stop
-        self._work = work
-        self._answers = answers
-        self._control = control
-        self._taking = threading.Lock()
-        self._answering = threading.Lock()
+    make: Callable[[], Exporter]
+    destination: str
+    count: int
+    parent: int
+    stop: threading.Event
+    work: socket.socket
+    answers: socket.socket
+    control: socket.socket
+    taking: threading.Lock = field(default_factory=threading.Lock)
+    answering: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self, mask: set[int]) -> NoReturn:
         """`mask` are the signals to block; more are blocked until they are ignored."""
@@ -202,7 +188,7 @@ class _Worker:
             for number in SIGNALS:
                 signal.signal(number, signal.SIG_IGN)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            _die_with(self._parent)
+            _die_with(self.parent)
             self._write_all()
             code = 0
         finally:
@@ -211,45 +197,40 @@ class _Worker:
     def _write_all(self) -> None:
         try:
             start_thread(self._watch, "tailrace-watch")
-            exporter = self._make()
+            exporter = self.make()
+            serve = partial(self._serve, exporter)
+            threads = [start_thread(serve, f"tailrace-write-{i}") for i in range(self.count)]
         except TailraceError as error:
             return self._answer(Answer(READY, {}, error))
         except BaseException as error:
             said = f"the exporter cannot be made: unexpected {type(error).__name__}"
             return self._answer(Answer(READY, {}, TailraceError(said)))
-        try:
-            threads = [
-                start_thread(partial(self._serve, exporter), f"tailrace-write-{i}")
-                for i in range(self._count)
-            ]
-        except TailraceError as error:
-            return self._answer(Answer(READY, {}, error))
         self._answer(Answer(READY, {}))
         for thread in threads:
             thread.join()
-        return close_exporter(exporter, self._destination)
+        return close_exporter(exporter, self.destination)
 
     def _watch(self) -> None:
         """Ends this process when the other one is gone."""
-        while self._control.recv(1) == STOP:
-            self._stop.set()
+        while self.control.recv(1) == STOP:
+            self.stop.set()
         os._exit(1)
 
     def _serve(self, exporter: Exporter) -> None:
         while True:
-            with self._taking:
-                frame = _receive(self._work)
+            with self.taking:
+                frame = _receive(self.work)
             if frame is None:
                 return
             number, keys, data = _decode_work(frame)
             del frame
-            self._answer(write(exporter, self._destination, number, Batch(keys, data)))
+            self._answer(write(exporter, self.destination, number, Batch(keys, data)))
 
     def _answer(self, answer: Answer) -> None:
         packed = b"" if answer.error is None else _pack(answer.error)
         frame = _encode((answer.number, dict(answer.failures), packed))
-        with self._answering:
-            self._answers.sendall(_LENGTH.pack(len(frame)) + frame)
+        with self.answering:
+            self.answers.sendall(_LENGTH.pack(len(frame)) + frame)
 
 
 def _die_with(parent: int) -> None:

@@ -47,7 +47,8 @@ class Waiting:
         return held(self.data, self.line)
 
 
-class Work(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Work:
     """One write: of a parcel, or of records that ride again."""
 
     parcel: Parcel | None
@@ -65,8 +66,7 @@ class Work(NamedTuple):
 class Answered(NamedTuple):
     """A write that came back."""
 
-    parcel: Parcel | None
-    riders: list[Waiting]
+    work: Work
     failures: Mapping[int, Failure]
 
 
@@ -197,7 +197,7 @@ class Writers:
         wait = max((failure.retry_after or 0.0 for failure in again), default=0.0)
         pace = self._retry_pace if work.parcel is None else self._pace
         pace.after(self._clock.monotonic(), len(again), len(work), wait)
-        self._arrived.append(Answered(work.parcel, work.riders, answer.failures))
+        self._arrived.append(Answered(work, answer.failures))
         return None
 
     def _send(self) -> None:

@@ -24,14 +24,19 @@ def network_type(folder: Path) -> str | None:
     """The type of the network file system that the folder is on; None on a local one, and where the
     system does not tell (it does on Linux)."""
     try:
-        device = os.stat(folder).st_dev
         mounts = MOUNTS.read_text(errors="replace").splitlines()
+        wanted = _device(folder)
     except OSError:
         return None
-    wanted = f"{os.major(device)}:{os.minor(device)}"
     for mount in mounts:
         fields, _, about = mount.partition(" - ")
         if fields.split(" ")[2:3] == [wanted]:
             kind = about.split(" ")[0]
             return kind if kind in NETWORK else None
     return None
+
+
+def _device(folder: Path) -> str:
+    """The device of its file system, as the table of mounts names it."""
+    device = os.stat(folder).st_dev
+    return f"{os.major(device)}:{os.minor(device)}"

@@ -74,12 +74,13 @@ def remove_journal(folder: Path) -> None:
 class Journal:
     """The journal of one activation, held by this process until `close`. Safe for threads."""
 
-    def __init__(self, folder: Path, activation: str) -> None:
-        """`folder` is the activation's own, and exists. Raises ActivationBusy or StateError."""
+    def __init__(self, folder: Path, activation: str, *, whole: bool | None = None) -> None:
+        """`folder` is the activation's own, and exists. With `whole` all of it is read and compared
+        with its checksums. Raises ActivationBusy or StateError."""
         self._lock = threading.Lock()
         self._hold = hold_journal(folder, activation)
         try:
-            self._part = Part(journal_file(folder))
+            self._part = Part(journal_file(folder), whole=whole)
         except BaseException:
             self._hold.close()
             raise

@@ -49,11 +49,12 @@ class Part:
 
     Not for several threads at once."""
 
-    def __init__(self, path: Path, *, map_size: int = MAP_SIZE, check: bool = True) -> None:
-        """Open or make the file. Raises StateDamaged, or StateError where it cannot be used."""
+    def __init__(self, path: Path, *, map_size: int = MAP_SIZE, whole: bool | None = None) -> None:
+        """Open or make the file; `whole` says whether it is read whole first; unless given, where
+        it was not left well. Raises StateDamaged, or StateError where it cannot be used."""
         self.path = path
         self._note = path.with_suffix(".note")
-        if check and path.exists() and not self._left_well():
+        if path.exists() and (not self._left_well() if whole is None else whole):
             verify(path)
         self._note.unlink(missing_ok=True)
         self._environment = _open(path, map_size, readonly=False)

@@ -147,10 +147,7 @@ class Delivery:
         """The request failed as a whole. Once the fate of another part is known, an error would hide
         that, so each record gets its own failure; the next write meets the error again."""
         if not self._settled:
-            try:
-                raise error
-            finally:
-                del error  # or it and this frame hold each other, and the batch, for long
+            raise error
         ambiguous = isinstance(error, Transient) and error.ambiguous
         slower = isinstance(error, Transient) and not ambiguous
         kept = isinstance(error, (AuthenticationFailed, Misconfigured, NotConnected))
