@@ -118,8 +118,9 @@ def updates(enough: Callable[[], bool]) -> Iterator[bytes]:
         )
 
 
-def soak(site: Site, seconds: float) -> dict[str, Any]:
-    """Export for so long, and until each fault has come often enough; what was seen."""
+def soak(site: Site, seconds: float, growth: float) -> dict[str, Any]:
+    """Export for so long, and until each fault has come often enough; what was seen. `growth` is the most
+    MiB between the second third and the last."""
     watch = Watch(site)
     process = site.start("export", "hot", "-", "--json", "--quiet", stdin=subprocess.PIPE)
     watch.pid = process.pid
@@ -148,7 +149,7 @@ def soak(site: Site, seconds: float) -> dict[str, Any]:
     assert watch.arrived.total() - good <= ended.ledger["ambiguous_resends"]
     third = len(watch.memory) // 3
     before, after = watch.memory[third : 2 * third], watch.memory[2 * third :]
-    assert statistics.median(after) - statistics.median(before) < 3, watch.memory  # MiB
+    assert statistics.median(after) - statistics.median(before) < growth, watch.memory
     files = watch.files[third : 2 * third], watch.files[2 * third :]
     assert max(files[1]) - max(files[0]) <= 3, watch.files
     return {
@@ -162,9 +163,9 @@ def soak(site: Site, seconds: float) -> dict[str, Any]:
 
 
 def test_half_a_minute_of_faults(site: Site) -> None:
-    soak(site, 30)
+    soak(site, 30, growth=5)  # the allocator has not settled by then on a slow machine
 
 
 @pytest.mark.slow
 def test_half_an_hour_of_faults(site: Site) -> None:
-    soak(site, 1800)
+    soak(site, 1800, growth=3)

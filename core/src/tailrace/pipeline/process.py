@@ -46,6 +46,7 @@ stopped or its machine has no time left."""
 
 STOP = b"s"
 _PR_SET_PDEATHSIG = 1
+_M_ARENA_MAX = -8
 
 _LENGTH = struct.Struct("!I")
 _Work = tuple[int, list[str], list[bytes]]
@@ -189,6 +190,7 @@ class _Worker:
                 signal.signal(number, signal.SIG_IGN)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             _die_with(self.parent)
+            _allocate_from_one_heap()
             self._write_all()
             code = 0
         finally:
@@ -242,6 +244,15 @@ def _die_with(parent: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def _allocate_from_one_heap() -> None:
+    """Have the C library keep one heap for all threads, where it has several: one for each thread that
+    writes fills with holes, and the process grows for minutes. They allocate one at a time anyway."""
+    import ctypes
+
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 def _pack(error: TailraceError) -> bytes:
