@@ -231,6 +231,7 @@ def make_home(home: Path) -> None:
                 segments=[SEGMENT],
                 attributes=["person.name.firstName"],
                 ordering="none" if rule == "random" else "key",
+                every_update=rule == "random",
             )
 
 

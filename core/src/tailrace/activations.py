@@ -44,10 +44,14 @@ class Activations:
         keep_extra_fields: bool = False,
         format: str = "xdm-json",
         ordering: Ordering = "key",
+        every_update: bool = False,
+        triggers: Sequence[str] = mapping.TRIGGERS,
+        requalification: bool = False,
+        profile_key: str | None = None,
         description: str = "",
     ) -> Activation:
         """Add an activation; a segment may be text, `[NAMESPACE/]ID[=NAME]`. With `ordering="key"`
-        records of one partition key are accepted in input order.
+        records of one partition key are accepted in input order; `"none"` takes `every_update`.
 
         Raises NotFound, InvalidSettings, NameTaken, or what the destination says does not fit.
         """
@@ -71,7 +75,11 @@ class Activations:
             "include_segment_timestamps": include_segment_timestamps,
             "keep_extra_fields": keep_extra_fields,
             "format": format,
-            "ordering": mapping.check_ordering(ordering),
+            "ordering": mapping.check_ordering(ordering, every_update=every_update),
+            "every_update": every_update,
+            "triggers": list(mapping.read_triggers(triggers)),
+            "requalification": requalification,
+            "profile_key": mapping.read_profile_key(profile_key),
             "created_at": moment,
             "updated_at": moment,
         }
@@ -111,13 +119,17 @@ class Activations:
         keep_extra_fields: bool | None = None,
         format: str | None = None,
         ordering: Ordering | None = None,
+        every_update: bool | None = None,
+        triggers: Sequence[str] | None = None,
+        requalification: bool | None = None,
+        profile_key: str | None = None,
         description: str | None = None,
         new_name: str | None = None,
         if_version: int | None = None,
     ) -> Activation:
         """Change what is given, as a whole: `segments` replaces all of them, and one that stays
-        keeps its times. `identities="all"` stands for every namespace. What was stored and is not
-        understood has to be among what is given.
+        keeps its times. `identities="all"` stands for every namespace, `profile_key="default"` for
+        the partition key's rule. What was stored and is not understood has to be among what is given.
 
         Raises NotFound, StaleVersion, InvalidSettings, NameTaken, or what does not fit.
         """
@@ -131,8 +143,11 @@ class Activations:
             "format": format,
             "name": None if new_name is None else check_name(new_name),
             "memberships": None if memberships is None else mapping.check_memberships(memberships),
-            "ordering": None if ordering is None else mapping.check_ordering(ordering),
+            "ordering": ordering,
+            "every_update": every_update,
+            "requalification": requalification,
             "attributes": None if attributes is None else list(mapping.read_attributes(attributes)),
+            "triggers": None if triggers is None else list(mapping.read_triggers(triggers)),
         }
         changes = {column: value for column, value in changes.items() if value is not None}
         if segments is not None:
@@ -140,9 +155,11 @@ class Activations:
             changes["segments"] = mapping.dump_segments(read)
         if identities is not None:
             changes["identities"] = _as_list(mapping.read_identities(identities))
+        if profile_key is not None:
+            changes["profile_key"] = mapping.read_profile_key(profile_key)
         if set(changes) - {"description", "name"}:
             kept = format or Stored("activations", row).format()[0]
-            order = ordering or Stored("activations", row).ordering()
+            order = _ordering(row, changes)
             version = self._fit(account, place, new_name or name, kept, order)
             if format is not None:
                 changes["format_version"] = version
@@ -216,6 +233,13 @@ def _as_list(values: tuple[str, ...] | None) -> list[str] | None:
     return None if values is None else list(values)
 
 
+def _ordering(row: Row, changes: Mapping[str, Any]) -> str:
+    """What it will be. Raises InvalidSettings where it does not fit whether all is exported."""
+    every = changes.get("every_update", row["every_update"])
+    ordering = changes["ordering"] if "ordering" in changes else Stored("activations", row).ordering()
+    return mapping.check_ordering(ordering, every_update=every)
+
+
 def _times(row: Row) -> tuple[Segment, ...]:
     """The stored segments, for their times; none where they cannot be read, and are given anew."""
     try:
@@ -244,6 +268,10 @@ def _activation(row: Row, place: Row, account: Row) -> Activation:
         include_segment_timestamps=stored.truth("include_segment_timestamps"),
         keep_extra_fields=stored.truth("keep_extra_fields"),
         ordering=stored.ordering(),
+        every_update=stored.truth("every_update"),
+        triggers=stored.triggers(),
+        requalification=stored.truth("requalification"),
+        profile_key=stored.profile_key(),
         format=format,
         format_version=format_version,
         created_at=stored.time("created_at"),

@@ -53,10 +53,22 @@ class KeyRule:
             f"{text!r} is not a key rule: use identity, identity:NS,NS, attribute:PATH or random"
         )
 
+    @property
+    def moves(self) -> bool:
+        """Whether a profile's key can change as it gains or loses identities of any namespace."""
+        return self.kind == "identity" and not self.namespaces
+
     def __str__(self) -> str:
         if self.kind == "attribute":
             return f"attribute:{format_path(self.path)}"
         return ":".join([self.kind, ",".join(self.namespaces)]) if self.namespaces else self.kind
+
+
+def profile_rule(given: str | None, partition: str) -> KeyRule:
+    """The rule of the key by which a profile is known: the one given, else that of the partition key;
+    a random one knows nothing again, so it is `identity` then."""
+    rule = KeyRule.parse(partition if given is None else given)
+    return KeyRule("identity") if rule.kind == "random" else rule
 
 
 def hash_key(key: str) -> str:

@@ -6,11 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tailrace.errors import InvalidSettings
-from tailrace.objects import Segment
+from tailrace.keys import KeyRule, KeyRuleError
+from tailrace.objects import Segment, Trigger
 from tailrace.paths import RESERVED, parse_path
 
 MEMBERSHIPS = ("mapped", "all")
 ORDERINGS = ("key", "none")
+TRIGGERS: tuple[Trigger, ...] = ("segments", "identities", "attributes")
+PARTITION = "default"
+"""What stands for the partition key's rule where a profile key is given."""
 
 
 def read_segments(
@@ -90,11 +94,43 @@ def check_memberships(given: str) -> str:
     return given
 
 
-def check_ordering(given: str) -> str:
-    """Raises InvalidSettings."""
+def check_ordering(given: str, *, every_update: bool) -> str:
+    """Raises InvalidSettings, also for `none` where only changes are exported: what changed is told
+    from what was delivered before, so updates of a profile have to stay in order."""
     if given not in ORDERINGS:
         raise _invalid("ordering", f"{given!r} is not one of {', '.join(ORDERINGS)}")
+    if given == "none" and not every_update:
+        raise _invalid(
+            "ordering",
+            "ordering 'none' takes effect only where every update is exported",
+            "add --every-update, or take --ordering key",
+        )
     return given
+
+
+def read_triggers(given: Sequence[str] | str) -> tuple[Trigger, ...]:
+    """The triggers in the order of TRIGGERS, each once. Raises InvalidSettings."""
+    words = {given} if isinstance(given, str) else set(given)
+    if not words or words - set(TRIGGERS):
+        found = f"{sorted(words - set(TRIGGERS))[0]!r} is no trigger" if words else "none is given"
+        raise _invalid("triggers", f"{found}: name at least one of {', '.join(TRIGGERS)}")
+    return tuple(each for each in TRIGGERS if each in words)
+
+
+def read_profile_key(given: str | None) -> str | None:
+    """The text of the rule; None for the partition key's, which `"default"` says too. Raises
+    InvalidSettings."""
+    if given is None or given == PARTITION:
+        return None
+    try:
+        rule = KeyRule.parse(given)
+    except KeyRuleError as error:
+        problem = str(error)
+    else:
+        if rule.kind != "random":
+            return str(rule)
+        problem = "a random key is no profile's: what was delivered, and its order, need a key that stays"
+    raise _invalid("profile_key", problem, "use identity, identity:NS,NS or attribute:PATH")
 
 
 def check_format(given: str, offered: Sequence[str], destination: str) -> str:

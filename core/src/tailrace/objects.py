@@ -59,6 +59,10 @@ class Connection:
     updated_at: datetime
 
 
+Trigger = Literal["segments", "identities", "attributes"]
+"""A part of a profile whose change causes an export."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
     """One mapped segment. `created_at` and `updated_at` (epoch milliseconds) are those of the
@@ -92,7 +96,12 @@ class Activation:
     `attributes` are XDM paths (`tailrace.paths`); `identities` is None for all namespaces;
     `memberships` is `mapped` for those of `segments` only, `all` for every membership of a
     selected update. `ordering` is `key` where records of one partition key are accepted in input
-    order, `none` where they need not be.
+    order, `none` where they need not be, which takes `every_update`.
+
+    `every_update` exports each update with a mapped membership; else one that changed something of
+    `triggers` since what was last delivered for the profile. With `requalification` a newer time of
+    qualification alone changes a segment. `profile_key` is the key rule that tells profiles apart,
+    None for the partition key's (`tailrace.keys.profile_rule`).
     """
 
     id: str
@@ -113,6 +122,10 @@ class Activation:
     format: str = "xdm-json"
     format_version: str = "1"
     ordering: Literal["key", "none"] = "key"
+    every_update: bool = False
+    triggers: tuple[Trigger, ...] = ("segments", "identities", "attributes")
+    requalification: bool = False
+    profile_key: str | None = None
     created_at: datetime
     updated_at: datetime
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from tailrace.destination import ActivationInfo, Clock, HookContext, Plan
 from tailrace.errors import ConfigurationError
-from tailrace.keys import KeyRule
+from tailrace.keys import KeyRule, profile_rule
 from tailrace.stored import Stored
 from tailrace.validation import load_settings, read_settings
 
@@ -31,6 +31,11 @@ class Prepared(NamedTuple):
     plan: Plan
     hooks: DestinationHooksFacade
     context: HookContext
+
+    @property
+    def profile_rule(self) -> KeyRule:
+        """The rule of the key that tells profiles apart."""
+        return profile_rule(self.activation.profile_key, self.plan.key.rule)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +104,7 @@ class Foundation:
             raise ConfigurationError(
                 f"activation {activation.name!r} is ordered by key, and the partition key of connection "
                 f"{connection['name']!r} is random",
-                hint="give the connection another key rule, or the activation --ordering none",
+                hint="give the connection another key rule, or the activation --every-update --ordering none",
             )
         return plan
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from tailrace import mapping
 from tailrace.errors import StateError, TailraceError
 from tailrace.ledger import Ledger
-from tailrace.objects import Segment
+from tailrace.objects import Segment, Trigger
 from tailrace.state import rows
 
 T = TypeVar("T")
@@ -84,8 +84,18 @@ class Stored:
         return self._checked("identities", lambda: mapping.read_identities(found))
 
     def ordering(self) -> Any:
-        found = self.text("ordering")
-        return self._checked("ordering", lambda: mapping.check_ordering(found))
+        found, every = self.text("ordering"), self.truth("every_update")
+        return self._checked("ordering", lambda: mapping.check_ordering(found, every_update=every))
+
+    def triggers(self) -> tuple[Trigger, ...]:
+        found = self._texts("triggers")
+        return self._checked("triggers", lambda: mapping.read_triggers(found))
+
+    def profile_key(self) -> str | None:
+        if self.row["profile_key"] is None:
+            return None
+        found = self.text("profile_key")
+        return self._checked("profile_key", lambda: mapping.read_profile_key(found))
 
     def memberships(self) -> Any:
         found = self.text("memberships")

@@ -33,11 +33,12 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def make_old(database: Database) -> None:
-    """Turn an empty database into one of revision 0001 that holds one activation with two sources."""
+def make_old(database: Database, revision: str = "0001", **columns: object) -> None:
+    """Turn an empty database into one of an older revision that holds one activation, with what is
+    given in its columns, and two sources."""
     with database.alter() as connection:
         tables.metadata.drop_all(connection)
-        run(connection, "0001")
+        run(connection, revision)
     moment = now()
     named = {"version": 1, "description": "", "created_at": moment, "updated_at": moment}
     account = {**named, "id": uuid7(), "name": "prod", "destination": "depot", "settings": dict(ACCOUNT)}
@@ -48,7 +49,7 @@ def make_old(database: Database) -> None:
         "name": "hot",
         "connection_id": place["id"],
         "enabled": True,
-        "segments": [],
+        "segments": [{"namespace": "ups", "id": "1"}],
         "attributes": [],
         "memberships": "mapped",
         "identities": None,
@@ -57,6 +58,7 @@ def make_old(database: Database) -> None:
         "keep_extra_fields": False,
         "format": "xdm-json",
         "format_version": "1",
+        **columns,
     }
     with database.write() as transaction:
         rows.insert(transaction, "accounts", account)

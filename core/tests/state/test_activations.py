@@ -35,6 +35,11 @@ def test_an_added_activation_is_what_get_and_list_give_back(furnished: Tailrace)
         include_segment_names=True,
         include_segment_timestamps=True,
         keep_extra_fields=True,
+        ordering="none",
+        every_update=True,
+        triggers=["attributes", "segments", "attributes"],
+        requalification=True,
+        profile_key="identity: crm , Email",
         description="Everything",
     )
 
@@ -49,6 +54,8 @@ def test_an_added_activation_is_what_get_and_list_give_back(furnished: Tailrace)
     assert added.include_segment_names
     assert added.include_segment_timestamps
     assert added.keep_extra_fields
+    assert (added.ordering, added.every_update, added.requalification) == ("none", True, True)
+    assert (added.triggers, added.profile_key) == (("segments", "attributes"), "identity:crm,Email")
     assert (added.format, added.format_version, added.enabled) == ("xdm-json", "1", True)
     assert (added.connection, added.destination, added.version) == ("leads", "depot", 1)
 
@@ -59,6 +66,8 @@ def test_the_defaults(furnished: Tailrace) -> None:
     assert (added.attributes, added.memberships, added.identities) == ((), "mapped", None)
     options = (added.include_segment_names, added.include_segment_timestamps, added.keep_extra_fields)
     assert options == (False, False, False)
+    assert (added.ordering, added.every_update, added.requalification) == ("key", False, False)
+    assert (added.triggers, added.profile_key) == (("segments", "identities", "attributes"), None)
 
 
 @pytest.mark.parametrize(
@@ -74,6 +83,16 @@ def test_the_defaults(furnished: Tailrace) -> None:
         ("identities", [], "not empty"),
         ("identities", ["Email", " "], "not empty"),
         ("memberships", "some", "mapped, all"),
+        ("ordering", "some", "key, none"),
+        ("ordering", "", "key, none"),
+        ("ordering", "none", "only where every update is exported"),
+        ("triggers", [], "at least one of segments, identities, attributes"),
+        ("triggers", ["segments", "names"], "'names' is no trigger: .* segments, identities, attributes"),
+        ("triggers", "names", "'names' is no trigger"),
+        ("profile_key", "random", "a random key is no profile's"),
+        ("profile_key", "name", "not a key rule"),
+        ("profile_key", "", "not a key rule"),
+        ("profile_key", "attribute:a..b", "key rule"),
         ("format", "csv", "does not take format 'csv'"),
     ],
 )
@@ -146,6 +165,62 @@ def test_update_changes_what_is_given_and_nothing_else(furnished: Tailrace) -> N
     assert furnished.activations.update("warm", identities="all").identities is None
     assert furnished.activations.update("warm", attributes=[]).attributes == ()
     assert furnished.activations.update("warm", include_segment_names=False).version == 5
+
+
+def test_update_changes_what_is_exported(furnished: Tailrace) -> None:
+    """Each change counts the version up; what is the same, and what is not given, does not."""
+    update = furnished.activations.update
+    changes: list[dict[str, Any]] = [
+        {"every_update": True}, {"triggers": ["identities"]}, {"requalification": True},
+        {"profile_key": "attribute:person.id"}, {"ordering": "none"},
+    ]  # fmt: skip
+    for version, given in enumerate(changes, 2):
+        assert update("hot", **given).version == update("hot", **given).version == version
+    updated = furnished.activations.get("hot")
+    assert (updated.ordering, updated.every_update, updated.requalification) == ("none", True, True)
+    assert (updated.triggers, updated.profile_key) == (("identities",), "attribute:person.id")
+
+    assert update("hot", requalification=False, profile_key="default", triggers="segments").version == 7
+    updated = furnished.activations.get("hot")
+    assert (updated.triggers, updated.requalification, updated.profile_key) == (("segments",), False, None)
+
+
+def test_no_order_needs_every_update(furnished: Tailrace) -> None:
+    update = furnished.activations.update
+    assert update("hot", ordering="none", every_update=True).version == 2
+
+    with pytest.raises(InvalidSettings, match="only where every update is exported") as caught:
+        update("hot", every_update=False)
+    assert "--every-update, or take --ordering key" in str(caught.value.hint)
+    with pytest.raises(InvalidSettings):
+        update("hot", every_update=False, ordering="none")
+    assert update("hot", description="x", triggers=["segments"]).every_update
+
+    updated = update("hot", every_update=False, ordering="key")
+    assert (updated.ordering, updated.every_update, updated.version) == ("key", False, 4)
+    with pytest.raises(InvalidSettings):
+        update("hot", ordering="none")
+
+
+@pytest.mark.parametrize(
+    ("partition", "given", "rule", "moves"),
+    [
+        ("identity", None, "identity", True),
+        ("random", None, "identity", True),
+        ("identity:crm", None, "identity:crm", False),
+        ("attribute:person.id", None, "attribute:person.id", False),
+        ("attribute:person.id", "identity", "identity", True),
+        ("random", "identity:crm", "identity:crm", False),
+    ],
+)
+def test_the_key_of_a_profile(
+    furnished: Tailrace, partition: str, given: str | None, rule: str, moves: bool
+) -> None:
+    furnished.activations.update("hot", every_update=True, ordering="none", profile_key=given)
+    furnished.connections.update("leads", settings={"partition_key": partition})
+
+    found = furnished.activations.prepare("hot", for_export=True).profile_rule
+    assert (str(found), found.moves) == (rule, moves)
 
 
 def test_a_stale_version_is_refused(furnished: Tailrace) -> None:

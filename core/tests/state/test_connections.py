@@ -58,7 +58,7 @@ def test_a_name_is_taken_once(furnished: Tailrace) -> None:
 
 
 def test_update_merges_unsets_renames_and_counts(furnished: Tailrace) -> None:
-    furnished.activations.update("hot", ordering="none")
+    furnished.activations.update("hot", ordering="none", every_update=True)
     furnished.connections.update("leads", settings={"mode": "wrapped", "partition_key": "random"})
     updated = furnished.connections.update("leads", unset=["mode"], new_name="warm", if_version=2)
 
@@ -75,14 +75,17 @@ def test_a_random_key_and_order_by_key_do_not_fit(furnished: Tailrace) -> None:
         ConfigurationError, match="the partition key of connection 'leads' is random"
     ) as caught:
         furnished.connections.update("leads", settings={"partition_key": "random"})
-    assert "--ordering none" in str(caught.value.hint)
-    furnished.activations.update("hot", ordering="none")
+    assert "--every-update --ordering none" in str(caught.value.hint)
+    furnished.activations.update("hot", ordering="none", every_update=True)
     furnished.connections.update("leads", settings={"partition_key": "random"})
     with pytest.raises(ConfigurationError, match="is random"):
         furnished.activations.update("hot", ordering="key")
     with pytest.raises(ConfigurationError, match="is random"):
         furnished.activations.add("cold", connection="leads", segments=["1"])
-    assert furnished.activations.add("any", connection="leads", segments=["1"], ordering="none").version == 1
+    added = furnished.activations.add(
+        "any", connection="leads", segments=["1"], ordering="none", every_update=True
+    )
+    assert added.version == 1
 
 
 def test_a_stale_version_is_refused(furnished: Tailrace) -> None:

@@ -11,6 +11,7 @@ import pytest
 from core.tests.state.depot import ACCOUNT
 from core.tests.state.homes import make_old, mode, opened, revision, schema, together
 from tailrace import StateError, Tailrace
+from tailrace.mapping import TRIGGERS
 from tailrace.state import rows, tables
 from tailrace.state.database import open_database
 from tailrace.state.revision import REVISION, REVISIONS
@@ -54,6 +55,30 @@ def test_an_old_database_is_migrated_with_what_it_holds(home: Path, database_url
         assert source_number(t._foundation.database, "a-hot", "file:new", "b") == 3
     with opened(home, database_url) as database:
         assert revision(database) == REVISION
+
+
+@pytest.mark.parametrize("ordering", ["key", "none"])
+def test_without_order_every_update_goes_on_being_exported(
+    home: Path, database_url: str | None, ordering: str
+) -> None:
+    with opened(home, database_url) as database:
+        make_old(database, "0003", ordering=ordering)
+
+    with Tailrace(home, database_url=database_url) as t:
+        found = t.activations.get("hot")
+        assert (found.ordering, found.every_update) == (ordering, ordering == "none")
+        assert (found.triggers, found.requalification) == (TRIGGERS, False)
+        assert found.profile_key is None
+
+
+def test_an_activation_of_the_first_version_exports_every_update(
+    home: Path, database_url: str | None
+) -> None:
+    with opened(home, database_url) as database:
+        make_old(database)
+
+    with Tailrace(home, database_url=database_url) as t:
+        assert (t.activations.get("hot").ordering, t.activations.get("hot").every_update) == ("none", True)
 
 
 def test_a_private_copy_of_the_old_file_is_kept(home: Path) -> None:

@@ -49,6 +49,10 @@ ACTIVATION = {
     "include_segment_timestamps": True,
     "keep_extra_fields": False,
     "ordering": "key",
+    "every_update": True,
+    "triggers": ["identities"],
+    "requalification": False,
+    "profile_key": None,
     "format": "xdm-json",
     "format_version": "1",
 }
@@ -131,6 +135,8 @@ def test_a_file_holds_what_it_always_held(file: Database) -> None:
     assert raw(file, f"SELECT {columns} FROM accounts") == [RAW]
     columns = "enabled, include_segment_names, include_segment_timestamps, segments, attributes, identities"
     assert raw(file, f"SELECT {columns} FROM activations") == [(1, 0, 1, "[]", '["a.b"]', None)]
+    columns = "every_update, triggers, requalification, profile_key"
+    assert raw(file, f"SELECT {columns} FROM activations") == [(1, '["identities"]', 0, None)]
     assert raw(file, "SELECT typeof(settings), typeof(created_at) FROM accounts") == [("text", "text")]
 
 

@@ -8,6 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from tailrace.cli import complete, listing
+from tailrace.cli.changes import (
+    EveryUpdate,
+    ProfileKey,
+    Requalification,
+    Triggers,
+    warn_of_moving_key,
+)
 from tailrace.cli.console import Console
 from tailrace.cli.options import (
     ActivationName,
@@ -22,6 +29,7 @@ from tailrace.cli.options import (
 )
 from tailrace.cli.prompts import ask_list, required
 from tailrace.errors import UsageError
+from tailrace.mapping import TRIGGERS
 from tailrace.objects import Segment
 
 app = noun("activation", "What flows to a connection: segments, attributes, identities, format.")
@@ -91,7 +99,8 @@ OrderingOption = Annotated[
         "--ordering",
         metavar="key|none",
         show_default=False,
-        help="Records of one key in input order (key, the default), or in any order (none).",
+        help="Records of one key in input order (key, the default), or in any order (none), which takes "
+        "--every-update.",
     ),
 ]
 NAMES_HELP = "Put the segment's name into each exported membership."
@@ -119,6 +128,10 @@ def add(
     ] = False,
     format: Format = None,
     ordering: OrderingOption = None,
+    every_update: EveryUpdate = None,
+    trigger: Triggers = None,
+    requalification: Requalification = None,
+    profile_key: ProfileKey = None,
     description: Description = None,
 ) -> None:
     """Add an activation. Its form is checked; the network is not touched."""
@@ -139,9 +152,14 @@ def add(
             keep_extra_fields=keep_extra_fields,
             format=format or "xdm-json",
             ordering=ordering or "key",
+            every_update=every_update or False,
+            triggers=trigger or TRIGGERS,
+            requalification=requalification or False,
+            profile_key=profile_key,
             description=description or "",
         )
         listing.stored(console, "activation", activation, f"activation {activation.name} added")
+        warn_of_moving_key(console, t, activation)
 
 
 @command(app, "list")
@@ -215,11 +233,15 @@ def update(
     ] = None,
     format: Format = None,
     ordering: OrderingOption = None,
+    every_update: EveryUpdate = None,
+    trigger: Triggers = None,
+    requalification: Requalification = None,
+    profile_key: ProfileKey = None,
     description: Description = None,
     new_name: Rename = None,
     if_version: IfVersion = None,
 ) -> None:
-    """Change what is given; the rest stays. --segment and --attribute replace the whole list."""
+    """Change what is given; the rest stays. --segment, --attribute and --trigger replace the whole list."""
     changes: dict[str, Any] = {
         "memberships": memberships,
         "include_segment_names": include_segment_names,
@@ -227,6 +249,10 @@ def update(
         "keep_extra_fields": keep_extra_fields,
         "format": format,
         "ordering": ordering,
+        "every_update": every_update,
+        "triggers": trigger,
+        "requalification": requalification,
+        "profile_key": profile_key,
         "description": description,
         "new_name": new_name,
         "if_version": if_version,

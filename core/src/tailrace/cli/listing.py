@@ -38,6 +38,8 @@ def one(console: Console, key: str, value: Any) -> None:
     settings = shape.pop("settings", None)
     if "identities" in shape and shape["identities"] is None:
         shape["identities"] = "all"
+    if "profile_key" in shape and shape["profile_key"] is None:
+        shape["profile_key"] = "default"
     console.print(render.pairs([(_title(name), _shown(each)) for name, each in shape.items()]))
     if settings:
         console.print("settings")

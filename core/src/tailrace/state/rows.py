@@ -22,6 +22,8 @@ _OPTIONS = {
     "memberships": "--memberships mapped",
     "identities": "--identities all",
     "ordering": "--ordering key",
+    "triggers": "--trigger segments --trigger identities --trigger attributes",
+    "profile_key": "--profile-key default",
     "format": "--format xdm-json",
     "format_version": "--format xdm-json",
 }

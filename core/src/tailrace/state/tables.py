@@ -20,11 +20,14 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 
 TIME = DateTime(timezone=True)
 """In UTC; SQLite, which knows no time zone, holds it without one."""
+
+TRIGGERS = """'["segments", "identities", "attributes"]'"""
 
 metadata = MetaData(
     naming_convention={
@@ -92,6 +95,10 @@ activations = Table(
     Column("ordering", String(8), nullable=False, server_default=text("'none'")),
     # The counter of `sources.number`; raising it locks the row, so no number is given twice.
     Column("source_count", Integer, nullable=False, server_default=text("0")),
+    Column("every_update", Boolean, nullable=False, server_default=false()),
+    Column("triggers", JSON, nullable=False, server_default=text(TRIGGERS)),
+    Column("requalification", Boolean, nullable=False, server_default=false()),
+    Column("profile_key", Text, nullable=True),
 )
 
 # A run outlives its activation, so it refers to it by value and keeps its name.
