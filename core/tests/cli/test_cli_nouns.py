@@ -14,7 +14,7 @@ def test_the_steps_one_after_the_other(run: Run) -> None:
     steps = (
         "account add prod --destination box --set region=here --set secret_key=env:BOX_SECRET",
         "connection add leads --account prod --set path=box --description Leads",
-        f"activation add hot --connection leads --segment {SEGMENT}=High --attribute person.name",
+        f"activation add hot --connection leads --segment {SEGMENT}=High --profile-key identity:ecid",
     )
     for step in steps:
         noun, _, name, *_ = step.split()
@@ -226,74 +226,6 @@ def test_a_secret_that_leads_nowhere_ends_with_3(
 
 def test_policy_of_a_destination_that_has_none(run: Run, box: Path) -> None:
     assert run("connection", "policy", "leads").code == 3
-
-
-def test_activation_takes_every_option(run: Run, box: Path) -> None:
-    ended = run(
-        "activation", "add", "hot", "--connection", "leads", "--segment", "crm/a=Some name",
-        "--segment", "b", "--attribute", "person.name", "--attribute", "x", "--memberships", "all",
-        "--identities", "ecid,CRM", "--include-segment-names", "--include-segment-timestamps",
-        "--keep-extra-fields", "--format", "xdm-json", "--description", "Hot ones", "--json",
-    )  # fmt: skip
-    value = ended.json["activation"]
-    assert [(s["namespace"], s["id"], s["name"]) for s in value["segments"]] == [
-        ("crm", "a", "Some name"),
-        ("ups", "b", None),
-    ]
-    assert value["attributes"] == ["person.name", "x"]
-    assert value["identities"] == ["ecid", "CRM"]
-    assert value["memberships"] == "all"
-    assert value["include_segment_names"] is value["include_segment_timestamps"] is True
-    assert value["keep_extra_fields"] is value["enabled"] is True
-    assert (value["format"], value["description"]) == ("xdm-json", "Hot ones")
-
-
-@pytest.mark.parametrize(
-    ("options", "first"),
-    [
-        (["--segment", "a="], "error: 'a=' is not a segment"),
-        (["--segment", "a", "--identities", "a,,b"], "error: --identities holds an empty namespace"),
-    ],
-)
-def test_an_activation_that_is_not_valid(run: Run, box: Path, options: list[str], first: str) -> None:
-    ended = run("activation", "add", "hot", "--connection", "leads", *options)
-    assert (ended.code, ended.first) == (2, first)
-
-
-def test_update_replaces_adds_and_drops_segments(run: Run, activation: None) -> None:
-    def segments(*options: str) -> list[str]:
-        value = run("activation", "update", "hot", *options, "--json").json["activation"]
-        return [f"{s['namespace']}/{s['id']}={s['name']}" for s in value["segments"]]
-
-    first = f"ups/{SEGMENT}=High propensity"
-    assert segments("--add-segment", "crm/b") == [first, "crm/b=None"]
-    assert segments("--add-segment", "crm/b=B") == [first, "crm/b=B"]
-    assert segments("--remove-segment", SEGMENT, "--add-segment", "c") == ["crm/b=B", "ups/c=None"]
-    assert segments("--segment", "d") == ["ups/d=None"]
-    ended = run("activation", "update", "hot", "--remove-segment", "e")
-    assert (ended.code, ended.first) == (2, "error: --remove-segment e: the activation does not have it")
-
-
-def test_update_replaces_adds_and_drops_attributes(run: Run, activation: None) -> None:
-    def attributes(*options: str) -> list[str]:
-        found: list[str] = run("activation", "update", "hot", *options, "--json").json["activation"][
-            "attributes"
-        ]
-        return found
-
-    assert attributes("--add-attribute", "x") == ["person.name.firstName", "x"]
-    assert attributes("--remove-attribute", "person.name.firstName") == ["x"]
-    assert attributes("--attribute", "y", "--attribute", "z") == ["y", "z"]
-    assert attributes("--remove-attribute", "y", "--remove-attribute", "z") == []
-
-
-def test_update_turns_options_on_and_off(run: Run, activation: None) -> None:
-    on = run("activation", "update", "hot", "--include-segment-names", "--identities", "ecid", "--json")
-    assert on.json["activation"]["include_segment_names"] is True
-    assert on.json["activation"]["identities"] == ["ecid"]
-    off = run("activation", "update", "hot", "--no-include-segment-names", "--identities", "all", "--json")
-    assert off.json["activation"]["include_segment_names"] is False
-    assert off.json["activation"]["identities"] is None
 
 
 def test_disable_and_enable(run: Run, activation: None) -> None:

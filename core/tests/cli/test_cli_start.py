@@ -141,3 +141,4 @@ def test_the_shell_is_offered_commands_and_names(
     assert offered("tailrace export h") == ["hot"]
     assert offered("tailrace activation add x --connection ") == ["leads"]
     assert offered("tailrace activation add x --memberships m") == ["mapped"]
+    assert offered("tailrace activation add x --trigger s") == ["segments"]

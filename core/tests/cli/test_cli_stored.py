@@ -28,6 +28,9 @@ def put(home: Path, table: str, column: str, value: object) -> None:
         ("activations", "format_version", "99", "activation 'hot'", (EXPORT, PREVIEW)),
         ("activations", "memberships", "xx", "activation 'hot'", (EXPORT, PREVIEW)),
         ("activations", "identities", '"crm"', "activation 'hot'", (EXPORT, PREVIEW)),
+        ("activations", "ordering", "none", "activation 'hot'", (EXPORT, PREVIEW)),
+        ("activations", "triggers", "[]", "activation 'hot'", (EXPORT, PREVIEW)),
+        ("activations", "profile_key", "random", "activation 'hot'", (EXPORT, PREVIEW)),
         ("activations", "segments", "null", "activation 'hot'", (EXPORT, PREVIEW, ("activation", "list"))),
         ("activations", "segments", '[{"id":1}]', "activation 'hot'", (("activation", "show", "hot"),)),
         ("activations", "connection_id", "nothing", "activation 'hot'", (EXPORT, ("activation", "list"))),
@@ -72,6 +75,8 @@ def test_a_run_that_is_not_understood(run: Run, box: Path, column: str, value: s
         ("accounts", "settings", "[" * 100_000, "'prod'"),
         ("accounts", "created_at", "yesterday", "'prod'"),
         ("activations", "enabled", "no", "'hot'"),
+        ("activations", "every_update", "no", "'hot'"),
+        ("activations", "triggers", "segments", "'hot'"),
     ],
 )
 def test_a_value_that_sqlite_cannot_give(
