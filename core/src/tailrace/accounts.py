@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from tailrace import arguments
 from tailrace.objects import Account, check_name
 from tailrace.state import rows
 from tailrace.state.ids import now, uuid7
@@ -37,7 +38,7 @@ class Accounts:
             "name": name,
             "version": 1,
             "destination": destination,
-            "description": description,
+            "description": arguments.text("description", description),
             "settings": read,
             "created_at": moment,
             "updated_at": moment,
@@ -74,12 +75,12 @@ class Accounts:
         row = self._row(name)
         account = _account(row)
         rows.check_version("accounts", row, if_version)
-        unset = tuple(unset)
+        unset = arguments.texts("unset", unset)
         changes: dict[str, Any] = {}
         if new_name is not None:
             changes["name"] = check_name(new_name)
         if description is not None:
-            changes["description"] = description
+            changes["description"] = arguments.text("description", description)
         if settings or unset:
             changes["settings"] = self._foundation.read_settings(
                 "account", name, account.destination, settings or {}, stored=account.settings, unset=unset

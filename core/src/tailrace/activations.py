@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from tailrace import mapping
+from tailrace import arguments, mapping
 from tailrace.destination import ActivationInfo
 from tailrace.errors import ActivationDisabled, StateError
 from tailrace.objects import Activation, Segment, check_name
@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 
 Memberships = Literal["mapped", "all"]
 Ordering = Literal["key", "none"]
+
+TRUTHS = (
+    "include_segment_names",
+    "include_segment_timestamps",
+    "keep_extra_fields",
+    "every_update",
+    "requalification",
+)
 
 
 class Activations:
@@ -83,6 +91,7 @@ class Activations:
             "created_at": moment,
             "updated_at": moment,
         }
+        _check_kinds(values)
         values["format_version"] = self._fit(account, place, name, format, ordering)
         with self._database.write() as transaction:
             rows.lock_parent(transaction, "connections", place)
@@ -150,6 +159,7 @@ class Activations:
             "triggers": None if triggers is None else list(mapping.read_triggers(triggers)),
         }
         changes = {column: value for column, value in changes.items() if value is not None}
+        _check_kinds(changes)
         if segments is not None:
             read = mapping.read_segments(segments, _times(row), self._milliseconds())
             changes["segments"] = mapping.dump_segments(read)
@@ -227,6 +237,15 @@ class Activations:
 
     def _milliseconds(self) -> int:
         return int(self._foundation.clock.time() * 1000)
+
+
+def _check_kinds(values: Mapping[str, Any]) -> None:
+    """Of what is stored as it was given."""
+    for column, value in values.items():
+        if column in TRUTHS:
+            arguments.truth(column, value)
+        elif column in ("description", "format"):
+            arguments.text(column, value)
 
 
 def _as_list(values: tuple[str, ...] | None) -> list[str] | None:

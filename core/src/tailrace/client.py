@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from tailrace import arguments
 from tailrace.destination import Clock
 from tailrace.errors import UsageError
 from tailrace.state.folders import home_folder
@@ -48,7 +49,7 @@ class Tailrace:
         clock: Clock = time,
     ) -> None:
         self.home = home_folder(home)
-        self._database_url = database_url
+        self._database_url = None if database_url is None else arguments.text("database_url", database_url)
         self._given_registry = registry
         self._clock = clock
         self._opened: Foundation | None = None
@@ -150,13 +151,16 @@ class Tailrace:
         Before anything is sent: SourceNotFound, NotFound, ActivationDisabled, ConfigurationError.
         """
         from tailrace.exporting import Options, export
+        from tailrace.objects import MOST_IN_FLIGHT
 
+        if in_flight is not None:
+            arguments.whole("in_flight", in_flight, least=1, most=MOST_IN_FLIGHT)
         options = Options(
             on_progress=on_progress,
             stop=stop or threading.Event(),
             in_flight=in_flight,
-            give_up_after=give_up_after,
-            max_line_bytes=max_line_bytes,
+            give_up_after=arguments.seconds("give_up_after", give_up_after),
+            max_line_bytes=arguments.whole("max_line_bytes", max_line_bytes, least=1),
             from_start=from_start,
             worker_process=worker_process,
         )
@@ -176,6 +180,9 @@ class Tailrace:
         with None where it is filtered, else with the reason its dead letter would have."""
         from tailrace.exporting import preview
 
+        if limit is not None:
+            arguments.whole("limit", limit, least=0)
+        arguments.whole("max_line_bytes", max_line_bytes, least=1)
         return preview(self, activation, sources, limit, max_line_bytes, on_skipped)
 
     @property

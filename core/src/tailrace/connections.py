@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from tailrace import arguments
 from tailrace.errors import ConfigurationError
 from tailrace.objects import Connection, check_name
 from tailrace.state import rows
@@ -37,7 +38,7 @@ class Connections:
             "name": name,
             "version": 1,
             "account_id": owner["id"],
-            "description": description,
+            "description": arguments.text("description", description),
             "settings": read,
             "created_at": moment,
             "updated_at": moment,
@@ -79,12 +80,12 @@ class Connections:
         row, account = self._rows(name)
         connection = _connection(row, account)
         rows.check_version("connections", row, if_version)
-        unset = tuple(unset)
+        unset = arguments.texts("unset", unset)
         changes: dict[str, Any] = {}
         if new_name is not None:
             changes["name"] = check_name(new_name)
         if description is not None:
-            changes["description"] = description
+            changes["description"] = arguments.text("description", description)
         if settings or unset:
             changes["settings"] = self._foundation.read_settings(
                 "connection",

@@ -16,6 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from tailrace import arguments
 from tailrace.errors import NotFound
 
 log = logging.getLogger("tailrace.deadletters")
@@ -153,7 +154,7 @@ class DeadLetters:
 
     def get(self, id: str) -> DeadLetter:
         """One letter by its id. Raises NotFound."""
-        run = id.partition("-")[0]
+        run = arguments.text("the id of a dead letter", id).partition("-")[0]
         if run.isdigit() and int(run) in self._runs():
             for letter in self._read(int(run)):
                 if letter.id == id:

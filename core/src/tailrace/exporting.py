@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from tailrace.deadletters import DeadLetterFile
 from tailrace.errors import ConfigurationError, Interrupted, TailraceError, UsageError
 from tailrace.ledger import Ledger
-from tailrace.objects import MOST_IN_FLIGHT
 from tailrace.opening import Openings, open_journal
 from tailrace.pipeline.compile import Compiled, InvalidUpdate, compile_export
 from tailrace.pipeline.export import Running
@@ -64,10 +63,6 @@ class Options:
 
 def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
     """Run one export and record it. Raises what the run ended with, its `ledger` set."""
-    if options.in_flight is not None and not 1 <= options.in_flight <= MOST_IN_FLIGHT:
-        raise UsageError(f"in_flight must be from 1 to {MOST_IN_FLIGHT}")
-    if options.max_line_bytes < 1:
-        raise UsageError("max_line_bytes must be at least 1")
     sources = open_sources(given, options.max_line_bytes)
     # A write may not outlast the time after which the run gives up.
     write_timeout = min(_write_timeout(), max(options.give_up_after, SHORTEST_WRITE))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from tailrace import arguments
 from tailrace.errors import InvalidSettings
 from tailrace.keys import KeyRule, KeyRuleError
 from tailrace.objects import Segment, Trigger
@@ -24,12 +25,13 @@ def read_segments(
 
     Raises InvalidSettings for none, for one given twice and for an empty id, namespace or name.
     """
-    if isinstance(given, (Segment, str)):
-        given = [given]
+    several = [given] if isinstance(given, (Segment, str)) else arguments.items("segments", given)
     before = {(segment.namespace, segment.id): segment for segment in stored}
     segments: dict[tuple[str, str], Segment] = {}
-    for item in given:
-        segment = Segment.parse(item) if isinstance(item, str) else item
+    for item in several:
+        segment = item if isinstance(item, Segment) else Segment.parse(arguments.text("a segment", item))
+        for part in (segment.id, segment.namespace, segment.name or ""):
+            arguments.text("a segment", part)
         key = (segment.namespace, segment.id)
         if not segment.id or not segment.namespace or segment.name == "":
             raise _invalid("segments", f"segment {str(segment)!r} has an empty part")
@@ -57,7 +59,7 @@ def _timed(segment: Segment, before: Segment | None, milliseconds: int) -> Segme
 
 def read_attributes(given: Sequence[str] | str) -> tuple[str, ...]:
     """The paths as given. Raises InvalidSettings for one that is not a path or is exported anyway."""
-    attributes = (given,) if isinstance(given, str) else tuple(given)
+    attributes = arguments.texts("attributes", given)
     for text in attributes:
         problem = ""
         head = ""
@@ -80,7 +82,7 @@ def read_identities(given: Sequence[str] | str | None) -> tuple[str, ...] | None
     """The namespaces to export; None for all, which `"all"` says too. Raises InvalidSettings."""
     if given is None or given == "all":
         return None
-    parts = given.split(",") if isinstance(given, str) else given
+    parts = arguments.texts("identities", given.split(",") if isinstance(given, str) else given)
     namespaces = tuple(dict.fromkeys(part.strip() for part in parts))
     if not namespaces or "" in namespaces:
         raise _invalid("identities", "a namespace is not empty", "--identities all, or NAMESPACE,NAMESPACE")
@@ -110,7 +112,7 @@ def check_ordering(given: str, *, every_update: bool) -> str:
 
 def read_triggers(given: Sequence[str] | str) -> tuple[Trigger, ...]:
     """The triggers in the order of TRIGGERS, each once. Raises InvalidSettings."""
-    words = {given} if isinstance(given, str) else set(given)
+    words = set(arguments.texts("triggers", given))
     if not words or words - set(TRIGGERS):
         found = f"{sorted(words - set(TRIGGERS))[0]!r} is no trigger" if words else "none is given"
         raise _invalid("triggers", f"{found}: name at least one of {', '.join(TRIGGERS)}")
@@ -123,7 +125,7 @@ def read_profile_key(given: str | None) -> str | None:
     if given is None or given == PARTITION:
         return None
     try:
-        rule = KeyRule.parse(given)
+        rule = KeyRule.parse(arguments.text("profile_key", given))
     except KeyRuleError as error:
         problem = str(error)
     else:

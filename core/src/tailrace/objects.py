@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from tailrace import arguments
 from tailrace.errors import InvalidSettings
 from tailrace.ledger import Ledger
 
@@ -20,7 +21,7 @@ MOST_IN_FLIGHT = 256
 
 def check_name(name: str) -> str:
     """Return the name, or raise InvalidSettings."""
-    if not NAME.fullmatch(name):
+    if not NAME.fullmatch(arguments.text("name", name)):
         raise InvalidSettings(
             f"{name!r} is not a name",
             hint="a name is 1 to 63 of a-z, 0-9, '.', '_' and '-', and starts with a letter or digit",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from tailrace import arguments
 from tailrace.destination import ActivationInfo, Clock, HookContext, Plan
 from tailrace.errors import ConfigurationError
 from tailrace.keys import KeyRule, profile_rule
@@ -75,7 +76,7 @@ class Foundation:
         spec = self.hooks(destination).spec()
         return read_settings(
             spec.account if noun == "account" else spec.connection,
-            given,
+            arguments.fields("settings", given),
             what=f"{noun} {name!r}",
             seal=self.vault.seal,
             stored=stored,

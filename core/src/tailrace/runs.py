@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
+from tailrace import arguments
 from tailrace.errors import Interrupted, NotFound
 from tailrace.ledger import Ledger, SourcePosition
 from tailrace.objects import Activation, Run
@@ -37,7 +38,7 @@ class Runs:
     def get(self, id: int) -> Run:
         """Raises NotFound."""
         found: Sequence[Mapping[str, Any]] = ()
-        if 1 <= id <= HIGHEST:
+        if 1 <= arguments.whole("the number of a run", id) <= HIGHEST:
             with self._database.read() as transaction:
                 found = transaction.execute("SELECT * FROM runs WHERE id = :id", id=id)
         if not found:

@@ -12,6 +12,7 @@ from functools import partial
 from types import UnionType
 from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin
 
+from tailrace.arguments import unstorable
 from tailrace.errors import ConfigurationError, InvalidSettings
 from tailrace.secrets import is_reference, reference_problem
 
@@ -165,8 +166,8 @@ def _secret_reference(name: str, value: str, pending: dict[str, str], problems: 
     elif value.startswith("sealed:"):
         problem = "a sealed secret cannot be typed in: give the secret itself or a reference"
     else:
-        problem = None if value else "a secret is not empty"
-        if value:
+        problem = unstorable(value) if value else "a secret is not empty"
+        if problem is None:
             value, literal = _PENDING.format(len(pending)), value
             pending[value] = literal
     if problem is None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from tailrace import arguments
 from tailrace.errors import NotFound
 
 
@@ -58,6 +59,7 @@ def list() -> tuple[FormatContract, ...]:
 
 def get(name: str) -> FormatContract:
     """The contract of that name. Raises NotFound, with the nearest name as its hint."""
+    arguments.text("the name of a format", name)
     for contract in _CONTRACTS:
         if contract.name == name:
             return contract

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+from tailrace import arguments
 from tailrace.errors import SourceNotFound, SourceUnreadable, UsageError
 from tailrace.pipeline.identity import Identity
 from tailrace.pipeline.lines import Block, LineCutter, LongLine
@@ -67,6 +68,7 @@ def _is_path(item: object) -> bool:
 def _open(path: str | os.PathLike[str], max_line: int) -> Source:
     if os.fspath(path) == "-":
         return StandardInput(max_line)
+    arguments.path("the path of a source", path)
     try:
         status = os.stat(path)
     except OSError as error:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from tailrace import arguments
 from tailrace.errors import PluginError, UnknownDestination
 from tailrace.objects import NAME
 from tailrace.registry.catalogue import (
@@ -59,7 +60,7 @@ class Registry:
         Raises UnknownDestination, or PluginError where it is disabled, provided twice or broken.
         """
         with self._lock:
-            candidate = self._find(name)
+            candidate = self._find(arguments.text("the name of a destination", name))
             if name not in self._facades:
                 plugin = self._loaded(candidate)
                 wrappers = self._load_wrappers()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from tailrace import arguments
 from tailrace.errors import StateError
 
 
@@ -15,7 +16,7 @@ def home_folder(given: str | Path | None = None) -> Path:
     """`given`, else $TAILRACE_HOME, else the user's data folder. It need not exist."""
     chosen = given or os.environ.get("TAILRACE_HOME")
     if chosen:
-        return Path(chosen).expanduser()
+        return Path(arguments.path("home", chosen)).expanduser()
     from platformdirs import user_data_dir
 
     return Path(user_data_dir("tailrace"))

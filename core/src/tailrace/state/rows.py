@@ -7,6 +7,7 @@ from contextlib import suppress
 from difflib import get_close_matches
 from typing import Any, Literal
 
+from tailrace import arguments
 from tailrace.errors import InUse, NameTaken, NotFound, StaleVersion, StateError
 from tailrace.state.database import Refused, Transaction
 from tailrace.state.ids import now
@@ -66,7 +67,7 @@ def every(transaction: Transaction, table: Table, **where: object) -> list[Row]:
 
 def fetch(transaction: Transaction, table: Table, name: str) -> Row:
     """The row of that name. Raises NotFound."""
-    found = every(transaction, table, name=name)
+    found = every(transaction, table, name=arguments.text(f"the name of the {noun(table)}", name))
     if found:
         return found[0]
     known = [row["name"] for row in transaction.execute(f"SELECT name FROM {table}")]
