@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import gzip
 import itertools
-import json
 import os
 import signal
 import sqlite3
@@ -450,54 +449,6 @@ def test_credentials_that_expire_are_renewed(site: Site) -> None:
 
 
 # --- callers ----------------------------------------------------------------------------------
-
-
-def test_iterables(site: Site) -> None:
-    given: list[object] = [
-        update(0),
-        update(1).decode(),
-        json.loads(update(2)),
-        update(3) + b"\r\n",
-        bytearray(update(4)),
-        "",
-        json.loads(update(5)) | {"other": "\ud800"},
-        json.loads(update(7)) | {"other": None},
-        json.loads(update(8)) | {"other": [float("nan"), None]},
-        "\ud800",
-        b"\xff",
-        b"x" * 5000,
-        {},
-        update(6),
-    ]
-    with site.client() as t:
-        ledger = t.export("hot", iter(given), max_line_bytes=4000)
-    assert ledger.balanced
-    assert (ledger.received, ledger.delivered, ledger.filtered, ledger.dead_lettered) == (13, 7, 1, 5)
-    assert site.arrived() == sorted(set(keys(8)) - {"id-5"})
-    reasons = ["lone-surrogate", "invalid-json", "invalid-utf8", "invalid-utf8", "line-too-long"]
-    assert [letter.reason for letter in site.letters()] == reasons
-    assert [letter.line for letter in site.letters()] == [7, 9, 10, 11, 12]
-
-
-@pytest.mark.parametrize("end", ["raises", "gives a set"])
-def test_an_iterable_that_breaks(site: Site, end: str) -> None:
-    """What came before is delivered."""
-
-    def lines() -> Iterator[object]:
-        for number in range(10):
-            yield update(number)
-        if end == "raises":
-            raise ValueError("canary-person")
-        yield {1 + 2j}
-
-    with site.client() as t:
-        with pytest.raises(SourceUnreadable) as caught:
-            t.export("hot", lines())
-        [run] = t.runs.list()
-    assert caught.value.ledger == run.ledger
-    assert (run.exit_code, run.ledger.received, run.ledger.delivered) == (8, 10, 10)
-    assert "canary" not in str(caught.value) + str(caught.value.hint) + str(run.error)
-    assert site.arrived() == keys(10)
 
 
 def test_exports_in_threads(site: Site) -> None:

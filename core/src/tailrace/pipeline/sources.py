@@ -6,7 +6,6 @@ A position is the byte offset in the decompressed stream and the line number. `-
 from __future__ import annotations
 
 import io
-import json
 import os
 import stat
 import sys
@@ -18,6 +17,7 @@ from typing import IO, Any, Protocol
 from tailrace import arguments
 from tailrace.errors import SourceNotFound, SourceUnreadable, UsageError
 from tailrace.pipeline.identity import Identity
+from tailrace.pipeline.items import as_line
 from tailrace.pipeline.lines import Block, LineCutter, LongLine
 from tailrace.pipeline.unpacking import FAILURES, MAGIC, Read, Skipping, Unpacked, is_compressed
 
@@ -191,7 +191,7 @@ class IterableSource:
     def _lines(self) -> Iterator[bytes]:
         try:
             for item in self._items:
-                line = _as_line(item) + b"\n"
+                line = as_line(item) + b"\n"
                 self._read += len(line)
                 yield line
         except SourceUnreadable:
@@ -201,26 +201,6 @@ class IterableSource:
 
     def consumed(self) -> int:
         return self._read
-
-
-def _as_line(item: object) -> bytes:
-    if isinstance(item, (bytes, bytearray, memoryview)):
-        return bytes(item).rstrip(b"\r\n")
-    if isinstance(item, str):
-        return item.rstrip("\r\n").encode("utf-8", "surrogatepass")
-    import msgspec
-
-    try:
-        line = msgspec.json.encode(item)
-        # A NaN comes out as null, which would be another value; plain json spells it, as a dead letter.
-        return line if line.find(b"null") < 0 else json.dumps(item, ensure_ascii=False).encode()
-    except UnicodeEncodeError:  # half of a surrogate pair: the bad update of one, so a dead letter
-        return json.dumps(item).encode()
-    except Exception as error:
-        raise SourceUnreadable(
-            f"the iterable gave a {type(item).__name__} that is not JSON: {type(error).__name__}",
-            hint="give lines (bytes or str) or dictionaries of JSON values",
-        ) from None
 
 
 class _Waiting:
