@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -70,6 +71,21 @@ def test_the_traceback_in_debug_holds_places_only(run: Run, monkeypatch: pytest.
     assert "canary" not in ended.err
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("arguments", [("account", "list"), ("export", "hot", "in.jsonl")])
+def test_a_signal_before_anything_is_done_ends_with_130(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: int, arguments: tuple[str, ...]
+) -> None:
+    """An export that has begun settles first; see the tests of signals."""
+    (tmp_path / "in.jsonl").touch()
+    before = signal.getsignal(number)
+    monkeypatch.setattr(tailrace, "open", lambda: os.kill(os.getpid(), number))
+    ended = run(*arguments)
+    assert (ended.code, ended.err) == (130, "error: interrupted\n")
+    assert signal.getsignal(number) is before
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(9)])
 def test_an_interrupted_command_ends_with_130_and_an_exit_goes_through(
     run: Run, monkeypatch: pytest.MonkeyPatch, error: BaseException
@@ -88,6 +104,9 @@ def test_a_closed_pipe_ends_quietly_with_the_code_of_the_command(activation: Non
         (["account", "list"], 0),
         (["account", "show", "prod", "--json"], 0),
         (["export", "hot", profiles], 5),
+        (["--help"], 0),
+        (["account", "--help"], 0),
+        (["--version"], 0),
     ):
         read, write = os.pipe()
         os.close(read)

@@ -11,11 +11,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. The console script `tailrace` calls this."""
     import gc
 
-    from tailrace.cli.failures import run
+    from tailrace.cli.signals import ending_like_ctrl_c
 
     # Importing makes many objects that live to the end. Looking through them again and again costs
     # a tenth of a short command; looking once more when the interpreter ends costs 0.15 s.
     gc.set_threshold(20_000, 20, 50)
-    code = run(arguments)
+    with ending_like_ctrl_c():
+        from tailrace.cli.failures import run
+
+        code = run(arguments)
     gc.freeze()
     return code

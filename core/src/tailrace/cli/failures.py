@@ -62,6 +62,12 @@ def _invoke(arguments: Sequence[str], console: Console) -> int:
             return 0
         code = typer.main.get_command(app).main(arguments, PROGRAM, standalone_mode=False)
         return code if isinstance(code, int) else 0
+    except SystemExit as ended:
+        lost = ended.__context__
+        if not isinstance(lost, BrokenPipeError):
+            raise
+        console.lost_output(lost)  # typer's own answer to a reader that had enough is 1
+        return 0
     except TailraceError as error:
         return report(console, error)
     except typer.TyperException as error:

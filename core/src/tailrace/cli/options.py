@@ -16,7 +16,7 @@ from typer.core import TyperCommand
 
 from tailrace.cli import complete
 from tailrace.cli.console import Console
-from tailrace.errors import SourceNotFound
+from tailrace.errors import Interrupted, SourceNotFound
 
 Json = Annotated[
     bool, typer.Option("--json", help="Write one JSON object to standard output.", show_default=False)
@@ -198,6 +198,9 @@ def _run(context: typer.Context, function: Command) -> None:
 
     console = Console(json=context.meta["as_json"], no_input=context.meta["no_input"])
     with logging_to_stderr(context.meta["verbose"]):
-        function(console)
+        try:
+            function(console)
+        except KeyboardInterrupt:  # typer would make a silent exit of it
+            raise Interrupted("interrupted") from None
     if console.unwritable and not console.keeps_code:
         raise typer.Exit(1)

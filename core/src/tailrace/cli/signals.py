@@ -18,6 +18,24 @@ NUMBERS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP"
 
 
 @contextmanager
+def ending_like_ctrl_c() -> Iterator[None]:
+    """SIGTERM and SIGHUP end the block as Ctrl-C does, by KeyboardInterrupt, so that a command has the
+    same exit code however early or late one comes. Only the main thread can say so."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = [number for number in NUMBERS if number != signal.SIGINT and not _nohup(number)]
+    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            # A hangup that an export was told of stays ignored (`stop_on_signals`).
+            if signal.getsignal(number) is signal.default_int_handler:
+                signal.signal(number, handler)
+
+
+@contextmanager
 def stop_on_signals(stop: threading.Event, *, live: bool) -> Iterator[None]:
     """Set `stop` on one of the signals while the block runs; the handlers before it come back. A
     hangup that is ignored, as under nohup, stays ignored.
