@@ -61,7 +61,7 @@ def test_an_unknown_destination_says_how_to_get_it(tailrace: Command) -> None:
     assert answer.code == 2
     assert answer.first_line == "error: no installed plugin provides the destination 'gooood'"
     assert "did you mean 'good'?" in answer.err
-    assert "pip install tailrace-gooood" in answer.err
+    assert "pip install" not in answer.err
 
 
 @pytest.mark.parametrize("name", HOOKS)

@@ -11,7 +11,6 @@ from dataclasses import replace
 
 from tailrace import arguments
 from tailrace.errors import PluginError, UnknownDestination
-from tailrace.objects import NAME
 from tailrace.registry.catalogue import (
     DENY,
     DESTINATIONS,
@@ -25,6 +24,10 @@ from tailrace.registry.facade import DestinationHooksFacade
 from tailrace.registry.loading import assemble, load
 
 STRICT = "TAILRACE_STRICT_PLUGINS"
+
+PUBLISHED = {"kinesis": "tailrace-kinesis"}
+"""Destinations of this project, and what installs them. No name that somebody typed goes into an
+advice to install: anybody may have published a package of that name."""
 
 log = logging.getLogger("tailrace.registry")
 
@@ -132,10 +135,13 @@ class Registry:
 
 
 def _unknown(name: str, known: Mapping[str, object]) -> UnknownDestination:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    advice = [f"did you mean {near[0]!r}?"] if near else []
-    if NAME.fullmatch(name):
-        advice.append(f"to install a destination: pip install tailrace-{name};")
+    near = difflib.get_close_matches(name, {*known, *PUBLISHED}, n=1, cutoff=0.6)
+    meant = near[0] if near else name
+    advice = [f"did you mean {meant!r}?"] if near and meant != name else []
+    if meant in PUBLISHED and meant not in known:
+        advice.append(f"it is not installed: pip install {PUBLISHED[meant]};")
+    elif not near:
+        advice.append("its documentation says what to install;")
     advice.append("`tailrace destinations` lists what is there")
     return UnknownDestination(f"no installed plugin provides the destination {name!r}", hint=" ".join(advice))
 
