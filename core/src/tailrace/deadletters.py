@@ -97,13 +97,13 @@ class DeadLetterFile:
         if self._descriptor is None:
             folder = self._path.parent
             folder.mkdir(mode=0o700, exist_ok=True)
-            self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            if os.name == "posix":  # the folder's entry has to survive too
-                directory = os.open(folder, os.O_RDONLY)
-                try:
-                    os.fsync(directory)
-                finally:
-                    os.close(directory)
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            try:
+                _sync_folder(folder)
+            except OSError:  # once more with the next letter: one that is written survives
+                os.close(descriptor)
+                raise
+            self._descriptor = descriptor
         return self._descriptor
 
     def _entry(self, letter: Letter, time: str) -> dict[str, Any]:
@@ -133,6 +133,16 @@ class DeadLetterFile:
             if self._descriptor is not None:
                 os.close(self._descriptor)
                 self._descriptor = None
+
+
+def _sync_folder(folder: Path) -> None:
+    """So that a file's entry survives too."""
+    if os.name == "posix":
+        directory = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
 
 
 class DeadLetters:

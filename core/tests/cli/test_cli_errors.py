@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -56,6 +57,14 @@ def test_an_unexpected_exception_is_named_and_nothing_it_says_is_shown(
     assert (ended.code, ended.out) == (1, "")
     assert ended.first.startswith("error: unexpected: ValueError at test_cli_errors.py:")
     assert "TAILRACE_LOG=debug" in ended.err
+    assert "canary" not in ended.err
+
+
+def test_the_limit_of_open_files_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    raising(monkeypatch, OSError(errno.EMFILE, os.strerror(errno.EMFILE), "canary"))
+    ended = run("account", "list", "--json")
+    assert (ended.code, ended.first) == (3, "error: too many open files")
+    assert "ulimit -n" in ended.json["error"]["hint"]
     assert "canary" not in ended.err
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import threading
 import time
@@ -47,6 +49,18 @@ def test_a_name_that_does_not_resolve(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", nothing)
     with exporting(None) as exporter, pytest.raises(NotConnected, match="resolved"):
         exporter.write(batch(1))
+
+
+def test_too_few_open_files_are_not_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    url = f"http://127.0.0.1:{free_port()}"
+    with exporting(None, endpoint_url=url) as exporter:
+        monkeypatch.setattr(socket, "socket", nothing)
+        with pytest.raises(NotConnected, match="too many open files") as caught:
+            exporter.write(batch(1))
+    assert "ulimit -n" in (caught.value.hint or "")
 
 
 def test_a_connection_that_breaks_before_the_answer() -> None:

@@ -13,6 +13,7 @@ from typing import TextIO
 
 from tailrace.cli.console import Console
 from tailrace.errors import Interrupted, TailraceError, UsageError
+from tailrace.oserrors import too_many_files
 
 PROGRAM = "tailrace"
 
@@ -75,6 +76,9 @@ def _invoke(arguments: Sequence[str], console: Console) -> int:
     except (typer.Abort, KeyboardInterrupt):
         return report(console, Interrupted("interrupted"))
     except OSError as error:
+        limit = too_many_files(error)
+        if limit is not None:
+            return report(console, limit)
         if error.errno not in _OF_OUTPUT or error.filename is not None:
             return _report_unexpected(console, error)
         console.lost_output(error)  # help and the like, which do not go through the console

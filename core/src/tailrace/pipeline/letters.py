@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence, Set
 from tailrace.deadletters import DeadLetterFile, Letter
 from tailrace.destination import Clock
 from tailrace.errors import StateError
+from tailrace.oserrors import advice
 from tailrace.pipeline.delivery import Refused
 from tailrace.pipeline.ids import event_id, place_version, profile_key
 from tailrace.pipeline.settle import Track
@@ -131,6 +132,6 @@ class Letters:
         except OSError as error:
             raise StateError(
                 f"dead letters cannot be written: {error.strerror}",
-                hint="make room in the home folder, then export the source again",
+                hint=f"{advice(error)}, then export the source again",
             ) from None
         self._reasons.update(letter.reason for letter in letters)

@@ -16,6 +16,7 @@ from typing import IO, Any, Protocol
 
 from tailrace import arguments
 from tailrace.errors import SourceNotFound, SourceUnreadable, UsageError
+from tailrace.oserrors import FILES, RAISE_LIMIT
 from tailrace.pipeline.identity import Identity
 from tailrace.pipeline.items import as_line
 from tailrace.pipeline.lines import Block, LineCutter, LongLine
@@ -98,7 +99,10 @@ class FileSource:
         try:
             raw = io.FileIO(self._path, opener=_open_without_waiting)
         except OSError as error:
-            raise SourceUnreadable(f"source {self.name} cannot be opened: {error.strerror}") from None
+            raise SourceUnreadable(
+                f"source {self.name} cannot be opened: {error.strerror}",
+                hint=RAISE_LIMIT if error.errno in FILES else None,
+            ) from None
         with raw:
             self._raw = raw
             read: Read = raw.read if self.size is not None else _Waiting(raw).read

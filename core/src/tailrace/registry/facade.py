@@ -17,6 +17,7 @@ from tailrace.destination import (
     SupportsPolicy,
 )
 from tailrace.errors import PluginError, TailraceError
+from tailrace.oserrors import too_many_files
 from tailrace.registry.loading import defect
 
 if TYPE_CHECKING:
@@ -107,6 +108,9 @@ class DestinationHooksFacade:
         except (KeyboardInterrupt, TailraceError):
             raise
         except BaseException as cause:
+            limit = too_many_files(cause) if isinstance(cause, OSError) else None
+            if limit is not None:
+                raise limit from None
             culprit = self._culprit(hook, cause.__traceback__)
             raise defect(culprit, f"hook {hook!r} raised {type(cause).__name__}", cause) from cause
         if not isinstance(answer, kind):

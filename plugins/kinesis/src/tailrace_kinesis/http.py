@@ -6,6 +6,7 @@ whole request was sent, or after it lay idle, is replaced once, as nothing was r
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import ssl
@@ -33,6 +34,9 @@ from tailrace_kinesis.deadlines import Attempt
 CONNECT_SECONDS = 10.0
 IDLE_SECONDS = 5.0
 """A pooled connection that lay idle for longer may have been closed by the peer in the meantime."""
+
+FILES = "too many open files"
+LIMIT = "the limit of open files is too low: `ulimit -n` shows it, `ulimit -n 1024` raises it"
 
 _SOCKET_OPTIONS = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
 
@@ -99,9 +103,9 @@ class HttpClient:
         if isinstance(error, ProxyConnectionError) and attempt.progress != "sent":
             return _proxy_error(error, where)
         if isinstance(error, (EndpointConnectionError, ConnectTimeoutError)):
-            return NotConnected(
-                f"{where}: {_reason(error)}", hint="check the network, the region and the endpoint URL"
-            )
+            reason = _reason(error)
+            advice = "check the network, the region and the endpoint URL"
+            return NotConnected(f"{where}: {reason}", hint=LIMIT if reason == FILES else advice)
         if attempt.progress == "idle" or isinstance(error, SSLError):
             return _before_request(error, where, attempt)
         if attempt.progress == "sending":
@@ -156,6 +160,8 @@ def _reason(error: BotoCoreError) -> str:
     if isinstance(error, ConnectTimeoutError):
         return f"no connection within {CONNECT_SECONDS:.0f} s"
     text = _text(error)
+    if any(os.strerror(number) in text for number in (errno.EMFILE, errno.ENFILE)):
+        return FILES
     if "resolve" in text or "Name or service" in text or "nodename" in text:
         return "the host name cannot be resolved"
     return "the connection was refused" if "refused" in text else "no connection"
