@@ -128,6 +128,9 @@ def test_a_stream_that_may_not_be_described(aws: KinesisServer) -> None:
     report = look(aws)
     assert report.ok
     assert statuses(report) == {"identity": "ok", "stream": "unproven", "write permission": "ok"}
+    detail = named(report, "stream").detail
+    assert detail.startswith("kinesis:DescribeStreamSummary: answered AccessDeniedException")
+    assert detail.endswith(": the credentials may not describe the stream")
 
 
 @pytest.mark.parametrize("account", [{"secret_key": "env:WRONG"}, {"access_key_id": "AKIDUNKNOWN"}])

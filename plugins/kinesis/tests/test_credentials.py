@@ -121,6 +121,7 @@ def test_a_wrong_external_id(role: KinesisServer, external: str | None) -> None:
     ):
         exporter.write(batch(2))
     assert "sts:AssumeRole" in caught.value.message
+    assert caught.value.message.endswith(": the credentials may not assume the role")
     assert "external ID" in str(caught.value.hint)
     assert role.calls_of("PutRecords") == []
 

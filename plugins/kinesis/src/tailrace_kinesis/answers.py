@@ -22,7 +22,7 @@ from tailrace import (
     TailraceError,
     Transient,
 )
-from tailrace_kinesis.errors import NOT_KINESIS, UNREADABLE, record_rule, request_rule
+from tailrace_kinesis.errors import NOT_KINESIS, UNREADABLE, meaning, record_rule, request_rule
 
 _CODE = re.compile(r"[A-Z][A-Za-z0-9.]{1,79}")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9-]{1,80}")
@@ -136,7 +136,7 @@ def describe(answer: Answer, doing: str) -> str:
     return (
         f"{doing}: answered {code or 'no error code'} (HTTP {answer.status}"
         + (f", request {request_id}" if request_id else "")
-        + f"): {request_rule(answer.status, code).meaning}"
+        + f"): {meaning(request_rule(answer.status, code), doing)}"
     )
 
 

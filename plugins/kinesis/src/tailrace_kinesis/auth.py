@@ -21,12 +21,11 @@ from tailrace import (
 from tailrace_kinesis.answers import Answer, describe, error_code
 from tailrace_kinesis.client import KinesisClient
 from tailrace_kinesis.endpoints import is_aws
-from tailrace_kinesis.errors import request_rule
+from tailrace_kinesis.errors import DENIED, request_rule
 from tailrace_kinesis.exporter import Summary, no_such_stream, read_summary
 from tailrace_kinesis.target import Target
 
 _DRY_RUN_OK = "DryRunOperationException"
-_DENIED = ("AccessDeniedException", "AccessDenied")
 
 
 def check(target: Target, context: HookContext) -> AuthReport:
@@ -89,8 +88,8 @@ def _stream(client: KinesisClient) -> tuple[Check, Summary | None]:
     code = error_code(answer)
     if code == "ResourceNotFoundException":
         return _failed("stream", no_such_stream(client, answer)), None
-    if code in _DENIED:
-        detail = f"the credentials may not describe the stream ({describe(answer, doing)})"
+    if code in DENIED:
+        detail = describe(answer, doing)
         hint = "an export works without; kinesis:DescribeStreamSummary lets it read the record limit"
         return Check(name="stream", status="unproven", detail=detail, hint=hint), None
     return _failed("stream", client.error(answer, doing)), None

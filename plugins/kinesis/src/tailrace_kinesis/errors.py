@@ -44,6 +44,15 @@ RECORD_RULES: tuple[Rule, ...] = (
 
 UNLISTED_RECORD = Rule((), "ambiguous", "an answer that is not in the table")
 
+DENIED = ("AccessDeniedException", "AccessDenied", "UnauthorizedException", "NotAuthorized")
+"""Codes for a caller who may not do what was asked."""
+
+_MAY_NOT = {
+    "kinesis:DescribeStreamSummary": "the credentials may not describe the stream",
+    "sts:AssumeRole": "the credentials may not assume the role",
+    "sts:GetCallerIdentity": "the credentials may not ask who they are",
+}
+
 REQUEST_RULES: tuple[Rule, ...] = (
     Rule(
         (
@@ -102,7 +111,7 @@ REQUEST_RULES: tuple[Rule, ...] = (
         "enable the service or the region for the account",
     ),
     Rule(
-        ("AccessDeniedException", "AccessDenied", "UnauthorizedException", "NotAuthorized"),
+        DENIED,
         "authentication",
         "the credentials may not write to the stream",
         "grant kinesis:PutRecords on {arn}; `tailrace connection policy` prints the policy",
@@ -180,6 +189,13 @@ _BY_REQUEST_CODE = {code: rule for rule in REQUEST_RULES for code in rule.codes}
 
 def record_rule(code: str) -> Rule:
     return _BY_RECORD_CODE.get(code, UNLISTED_RECORD)
+
+
+def meaning(rule: Rule, doing: str) -> str:
+    """What the rule's answer means where it answers this operation. The table is about PutRecords."""
+    if rule.codes == DENIED:
+        return _MAY_NOT.get(doing.partition(" ")[0], rule.meaning)
+    return rule.meaning
 
 
 def request_rule(status: int, code: str | None) -> Rule:

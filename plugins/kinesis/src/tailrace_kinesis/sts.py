@@ -11,6 +11,7 @@ from tailrace import Clock, Transient
 from tailrace_kinesis.answers import Answer, error_for
 from tailrace_kinesis.credentials import Credentials, Keys
 from tailrace_kinesis.deadlines import CONTROL_SECONDS, Deadlines
+from tailrace_kinesis.errors import DENIED
 from tailrace_kinesis.http import HttpClient
 from tailrace_kinesis.target import Target
 
@@ -77,7 +78,9 @@ class StsClient:
 
 
 _HINTS = {
-    "AccessDenied": "check the role's trust policy and external ID, and that the credentials may assume it",
+    **dict.fromkeys(
+        DENIED, "check the role's trust policy and external ID, and that the credentials may assume it"
+    ),
     "ValidationError": "check role_arn, role_session_name and external_id",
 }
 
