@@ -53,7 +53,7 @@ def read_settings(
         del kept[names.get(name, name)]
     typed = {names.get(name, name): value for name, value in given.items()}
     pending: dict[str, str] = {}
-    problems: dict[str, str] = {}
+    problems = _given_twice(given, names)
     for name, value in typed.items():
         if name in model.model_fields:
             typed[name] = _read_value(name, model.model_fields[name], value, pending, problems)
@@ -66,6 +66,18 @@ def read_settings(
         if isinstance(value, str) and value in pending:
             settings[name] = seal(pending[value])
     return settings
+
+
+def _given_twice(given: Iterable[str], names: Mapping[str, str]) -> dict[str, str]:
+    """Problems of fields that are given by their own name and an alias."""
+    spelt: dict[str, str] = {}
+    problems: dict[str, str] = {}
+    for name in given:
+        field = names.get(name, name)
+        if field in spelt:
+            problems[field] = f"is given twice, as {spelt[field]} and {name}"
+        spelt.setdefault(field, name)
+    return problems
 
 
 def load_settings(model: type[M], stored: Mapping[str, object], *, what: str, hint: str) -> M:

@@ -78,12 +78,28 @@ def test_a_value_from_a_file_loses_one_line_end(run: Run, tmp_path: Path) -> Non
         (["region=a", "region=b"], "error: --set region is given twice"),
         (["region=@/nowhere"], "error: --set region: cannot read /nowhere: No such file or directory"),
         (["region=-"], "error: --set region=-: standard input has no line left"),
+        (
+            ["region=a", "secret_key=env:X", "size=1", "boxSize=2"],
+            "error: account 'prod' is not valid: size: is given twice, as size and boxSize",
+        ),
     ],
 )  # fmt: skip
 def test_an_assignment_that_cannot_be_read(run: Run, assignments: list[str], first: str) -> None:
     options = [part for each in assignments for part in ("--set", each)]
     ended = run("account", "add", "prod", "--destination", "box", *options)
     assert (ended.code, ended.first) == (2, first)
+
+
+def test_a_connection_whose_test_cannot_be_run_is_said_to_be_added(
+    run: Run, account: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("BOX_SECRET")
+    ended = run("connection", "add", "leads", "--account", "prod", "--set", "path=box", "--test", "--json")
+    assert (ended.code, ended.json["error"]["code"]) == (3, "secret-unavailable")
+    assert ended.json["error"]["hint"].startswith("connection 'leads' was added all the same; ")
+    assert ended.json["connection"] == run("connection", "show", "leads", "--json").json["connection"]
+    again = run("connection", "test", "leads", "--json")
+    assert (again.code, list(again.json)) == (3, ["error"])
 
 
 def test_without_a_terminal_every_missing_field_is_named(run: Run) -> None:

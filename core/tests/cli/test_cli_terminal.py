@@ -160,8 +160,11 @@ def test_segments_are_asked_for_until_an_empty_answer(opened: list[Terminal], ru
     ]
 
 
-def test_a_line_of_a_secret_is_asked_for_hidden(opened: list[Terminal], run: Run, account: None) -> None:
-    terminal = Terminal("account", "update", "prod", "--set", "secret_key=-")
+@pytest.mark.parametrize("options", [(), ("--no-input",)])
+def test_a_line_of_a_secret_is_asked_for_hidden(
+    opened: list[Terminal], run: Run, account: None, options: tuple[str, ...]
+) -> None:
+    terminal = Terminal("account", "update", "prod", "--set", "secret_key=-", *options)
     opened.append(terminal)
     terminal.read_until("secret_key: ")
     terminal.type("canary-secret\n")

@@ -94,7 +94,8 @@ def _value(console: Console, name: str, text: str, *, hidden: bool) -> str:
 
 
 def _line(console: Console, name: str, *, hidden: bool) -> str:
-    if console.interactive:
+    # A secret that is typed is never echoed, whether or not questions are wanted.
+    if console.interactive or (hidden and sys.stdin.isatty()):
         return ask(name, hidden=hidden)
     line = sys.stdin.readline()
     if not line:

@@ -56,7 +56,8 @@ def add(
     description: Description = None,
     test: Test = False,
 ) -> None:
-    """Add a connection. Its form is checked; the network is touched with --test only."""
+    """Add a connection. Its form is checked; the network is touched with --test only. A connection
+    whose test fails stays."""
     with console.open() as t:
         account = required(console, account, "--account", lambda: [each.name for each in t.accounts.list()])
         destination = t.accounts.get(account).destination
@@ -163,22 +164,31 @@ WORST_FIRST = list(FAILED)
 
 
 def _test(console: Console, t: Tailrace, name: str, shape: dict[str, object]) -> None:
-    report = t.connections.test(name)
+    try:
+        report = t.connections.test(name)
+    except TailraceError as error:
+        if not shape:
+            raise
+        error.hint = "; ".join(filter(None, (f"connection {name!r} was added all the same", error.hint)))
+        console.error(error)
+        if console.json:
+            console.result(shape, error)
+        raise typer.Exit(error.exit_code) from None
     failed = [check for check in report.checks if check.status == "failed"]
-    error = None
+    wrong = None
     if failed:
         worst = min(failed, key=lambda check: WORST_FIRST.index(check.exit_code))
-        error = FAILED[worst.exit_code](
+        wrong = FAILED[worst.exit_code](
             f"connection {name!r} failed: {', '.join(check.name for check in failed)}",
             hint=next((check.hint for check in failed if check.hint), None),
         )
-        console.error(error)
+        console.error(wrong)
     if console.json:
-        console.result(shape | {"report": shapes.plain(report) | {"ok": report.ok}}, error)
+        console.result(shape | {"report": shapes.plain(report) | {"ok": report.ok}}, wrong)
     else:
         _print_report(console, report)
-    if error is not None:
-        raise typer.Exit(error.exit_code)
+    if wrong is not None:
+        raise typer.Exit(wrong.exit_code)
 
 
 def _print_report(console: Console, report: AuthReport) -> None:
