@@ -50,7 +50,7 @@ without its last line end. A secret is best a reference: `env:VARIABLE`, `file:P
 
 **Questions.** On a terminal a required field that is missing is asked for, a secret without echo. Elsewhere,
 and with `--no-input`, the error names every field that is missing. A field that is needed only beside another
-one, as a secret key beside an access key, is not asked for: the error names it, and `NAME=-` lets it be typed.
+one, as a secret key beside an access key, is not asked for: the error names it; `NAME=-` lets it be typed.
 
 **Versions.** `--if-version N` refuses a change if the object has moved on since version N was read.
 

@@ -105,13 +105,14 @@ LETTER = DeadLetter(
     event_id="5d41402abc4b2a76b9719d911017c592",
     time=WHEN,
     original=b'{"segmentMembership":{}}',
+    source_number=1,
 )
 PLUGIN = PluginRecord(
     name="kinesis",
     group="tailrace.destinations",
     distribution="tailrace-kinesis",
     version="0.1.0",
-    value="tailrace_kinesis",
+    value="tailrace_kinesis:destination",
 )
 PREVIEW = {
     "source": "profiles.jsonl",

@@ -251,3 +251,18 @@ def test_export_imports_no_sqlalchemy_and_no_second_sdk(activation: None, profil
     code, modules = json.loads(ended.stderr.splitlines()[-1])
     assert code == 5
     assert {"alembic", "sqlalchemy", "boto3", "rich", "http.server"} & set(modules) == set()
+
+
+def test_nothing_new_for_an_activation_that_changed_says_how_to_read_again(
+    run: Run, activation: None, profiles: Path
+) -> None:
+    assert run("export", "hot", profiles, "--quiet").code == 5
+    nothing = "warning: nothing is new since an earlier run; --from-start reads all of it again\n"
+    assert run("export", "hot", profiles, "--quiet").err == nothing
+    run("activation", "update", "hot", "--add-segment", "other")
+    assert run("export", "hot", profiles, "--quiet").err == (
+        f"{nothing}warning: run 1 read them for version 1 of the activation, which is at 2 now: "
+        "--from-start exports them anew as it is\n"
+    )
+    assert run("export", "hot", profiles, "--quiet", "--from-start").err.startswith("warning: 1 dead letter;")
+    assert run("export", "hot", profiles, "--quiet").err == nothing

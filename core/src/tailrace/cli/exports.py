@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import nullcontext
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,9 @@ from tailrace.cli.signals import stop_on_signals
 from tailrace.errors import TailraceError
 from tailrace.ledger import Ledger
 from tailrace.objects import MOST_IN_FLIGHT
+
+if TYPE_CHECKING:
+    from tailrace.client import Tailrace
 
 app = verb()
 
@@ -88,14 +91,30 @@ def export(
                 from_start=from_start,
                 worker_process=True,
             )
+            changed = None if ledger.received else _changed(t, ledger)
     except TailraceError as error:
         if error.ledger is None:
             raise
         _show(console, error.ledger, error)
         raise typer.Exit(error.exit_code) from None
     _show(console, ledger, None)
+    if changed is not None:
+        console.warn(changed)
     if ledger.exit_code:
         raise typer.Exit(ledger.exit_code)
+
+
+def _changed(t: Tailrace, ledger: Ledger) -> str | None:
+    """Where nothing was new: what to say if the files were read for an earlier version of the activation."""
+    runs = t.runs.list()
+    [this] = (run for run in runs if run.id == ledger.run)
+    read = [run for run in runs if run.activation_id == this.activation_id and run.ledger.received]
+    if not read or read[0].activation_version == this.activation_version:
+        return None
+    return (
+        f"run {read[0].id} read them for version {read[0].activation_version} of the activation, which is at "
+        f"{this.activation_version} now: --from-start exports them anew as it is"
+    )
 
 
 def _show(console: Console, ledger: Ledger, error: TailraceError | None) -> None:

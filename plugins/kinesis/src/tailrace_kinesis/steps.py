@@ -19,7 +19,7 @@ LIMITS = {
     "partition key": "1 to 256 bytes in UTF-8",
     "rate per shard": "1 MB/s and 1000 records/s; refused records are sent again",
     "requests in flight": f"{IN_FLIGHT}",
-    "order": "PutRecords promises none",
+    "order": "PutRecords promises none; --ordering key keeps it for each partition key",
     "delivery": "at least once: a record whose answer was lost is sent again",
 }
 
