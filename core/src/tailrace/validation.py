@@ -26,6 +26,16 @@ M = TypeVar("M", bound="BaseModel")
 Seal = Callable[[str], str]
 _PENDING = "sealed:pending-{}"  # stands for a literal secret until everything is known to be valid
 _FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
+_WORDS = {
+    "string_pattern_mismatch": "does not have the form that the field takes",
+    "bool_parsing": "is neither true nor false",
+    "int_parsing": "is not a whole number",
+    "float_parsing": "is not a number",
+}
+"""For people, what pydantic says for programmers; by the type of the problem."""
+HIDDEN = 4
+"""Characters from which on a part of a value is hidden: shorter ones are no secret, and occur in any
+sentence."""
 _QUOTED = re.compile(r"'([^']+)'|\"([^\"]+)\"")
 
 
@@ -117,7 +127,8 @@ def _problems(
             continue
         inputs = [values[field]] if field in values else list(values.values())
         public = _described(model, [field] if field in model.model_fields else model.model_fields)
-        message = detail["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+        message = _WORDS.get(detail["type"], detail["msg"])
+        message = message.removeprefix("Value error, ").removeprefix("Assertion failed, ")
         found.setdefault(field or "settings", without(message, inputs, public))
     return found
 
@@ -136,14 +147,15 @@ def without(message: str, inputs: Iterable[object], public: str = "") -> str:
     for text in sorted(_texts(inputs), key=len, reverse=True):
         if text in public:
             continue
-        if len(text) >= 4:  # shorter ones are no secret, and occur in any sentence
+        if len(text) >= HIDDEN:
             message = message.replace(text, "…")
         message = _QUOTED.sub(partial(_hide_quoted, text), message)
     return message
 
 
 def _hide_quoted(text: str, quoted: re.Match[str]) -> str:
-    return "'…'" if (quoted[1] or quoted[2]) in text else quoted[0]
+    part = quoted[1] or quoted[2]
+    return "'…'" if part == text or (len(part) >= HIDDEN and part in text) else quoted[0]
 
 
 def _texts(value: object) -> Iterator[str]:

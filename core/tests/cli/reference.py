@@ -62,7 +62,8 @@ whose numbers add up.
 **Ctrl-C, SIGTERM and SIGHUP** during an export settle what is in flight and end with 130; a second Ctrl-C or
 SIGTERM ends at once. A hangup (SIGHUP) never counts as a second one, since a terminal that closes sends
 several; one that is ignored (`nohup`) stays ignored. Every other command, and an export that has not begun,
-is ended by the first with 130.
+is ended by the first with 130. Where Ctrl-C ends the writer of standard input too, in the middle of a line,
+that line is the last one that was read, and so a dead letter: `invalid-json`.
 
 **Completion.** `tailrace --install-completion SHELL` installs it, `tailrace --show-completion SHELL` prints
 it, for bash, zsh, fish, powershell and pwsh. Without SHELL the shell that called is looked up. Names of

@@ -266,3 +266,16 @@ def test_nothing_new_for_an_activation_that_changed_says_how_to_read_again(
     )
     assert run("export", "hot", profiles, "--quiet", "--from-start").err.startswith("warning: 1 dead letter;")
     assert run("export", "hot", profiles, "--quiet").err == nothing
+
+
+def test_an_original_that_was_too_long_is_said_to_be_gone(run: Run, activation: None, profiles: Path) -> None:
+    run("export", "hot", profiles, "--max-line-bytes", "10", "--quiet")
+    shown = run("dead-letters", "show", "1-1")
+    revealed = run("dead-letters", "show", "1-1", "--reveal")
+    assert (revealed.code, revealed.out) == (0, shown.out)
+    assert revealed.err == "the original was not kept: it was too long\n"
+
+
+def test_a_source_without_a_name(run: Run, activation: None) -> None:
+    ended = run("export", "hot", "")
+    assert (ended.code, ended.first) == (2, "error: the path of a source is empty")

@@ -79,6 +79,10 @@ def test_a_value_from_a_file_loses_one_line_end(run: Run, tmp_path: Path) -> Non
         (["region=@/nowhere"], "error: --set region: cannot read /nowhere: No such file or directory"),
         (["region=-"], "error: --set region=-: standard input has no line left"),
         (
+            ["region=a", "secret_key=env:X", "size=x"],
+            "error: account 'prod' is not valid: size: is not a whole number",
+        ),
+        (
             ["region=a", "secret_key=env:X", "size=1", "boxSize=2"],
             "error: account 'prod' is not valid: size: is given twice, as size and boxSize",
         ),
@@ -324,3 +328,21 @@ def test_completion_offers_names_and_swallows_errors(
     assert complete.formats("xdm") == ["xdm-json"]
     monkeypatch.setenv("TAILRACE_DATABASE_URL", "nonsense://")
     assert complete.accounts("") == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "first"),
+    [
+        (["--limit", "a"], "invalid value for '--limit': it is not a whole number"),
+        (["--limit", "-1"], "invalid value for '--limit': it must be greater than or equal to 0"),
+    ],
+)
+def test_an_option_of_another_kind_is_refused_in_plain_words(
+    run: Run, arguments: list[str], first: str
+) -> None:
+    assert run("preview", "hot", "in.jsonl", *arguments).first == f"error: {first}"
+
+
+def test_an_option_of_other_words_is_refused_in_plain_words(run: Run) -> None:
+    ended = run("activation", "add", "hot", "--memberships", "some")
+    assert ended.first == "error: invalid value for '--memberships': 'some' is not one of 'mapped', 'all'"

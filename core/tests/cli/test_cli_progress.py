@@ -13,7 +13,7 @@ from tailrace.cli import progress
 from tailrace.pipeline.job import Progress
 
 HALF = Progress(
-    ledger=Ledger(received=1_234_567, delivered=423_456, retries=12, dead_lettered=3),
+    ledger=Ledger(received=1_234_567, delivered=423_456, filtered=811_108, retries=12, dead_lettered=3),
     in_flight=8, bytes_read=500, bytes_total=1000, waiting=2.0,
 )  # fmt: skip
 
@@ -51,6 +51,22 @@ def test_facts(meter: progress.Meter) -> None:
 def test_no_time_left_where_the_size_is_unknown(meter: progress.Meter) -> None:
     shown = progress.facts(replace(HALF, bytes_total=None, waiting=None), meter)
     assert [label for label, _ in shown][-1] == "dead letters"
+
+
+def test_the_time_left_is_that_of_delivery() -> None:
+    """All is read after a second, and a tenth of it is delivered each second."""
+    clock = Clock()
+    meter = progress.Meter(clock)
+    for second in range(1, 6):
+        clock.now += 1
+        ledger = Ledger(received=1000, delivered=100 * second)
+        now = replace(HALF, ledger=ledger, bytes_read=1000)
+        meter.add(now)
+        assert meter.left(1000) == pytest.approx(10 - second)
+    plain = Console(file=io.StringIO(), width=80)
+    plain.print(progress.picture("hot", now, meter, 80))
+    assert isinstance(plain.file, io.StringIO)
+    assert " 50%" in plain.file.getvalue()
 
 
 def test_the_rate_follows_the_last_seconds() -> None:

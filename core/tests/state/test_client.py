@@ -140,6 +140,7 @@ def test_the_formats(lite: Tailrace) -> None:
         ("value secret-in-list is odd", ["secret-in-list"], "value … is odd"),
         ("value secret-in-map is odd", {"a": {"b": "secret-in-map"}}, "value … is odd"),
         ("is empty", "", "is empty"),
+        ("a name is of a-z, '_' and '-'", "hot-leads/x", "a name is of a-z, '_' and '-'"),
     ],
 )
 def test_a_message_gives_no_input_away(message: str, given: object, expected: str) -> None:

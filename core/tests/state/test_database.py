@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +36,17 @@ def test_an_empty_folder_becomes_private_and_a_shared_one_keeps_its_mode(tmp_pat
             assert mode(tmp_path / name / "tailrace.db") == 0o600
 
     assert [mode(tmp_path / name) for name in ("empty", "shared")] == [0o700, 0o755]
+
+
+def test_a_folder_that_is_not_writable_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite would say that it is unable to open the database file. Root may write anywhere, so that the
+    system's answer is made here."""
+    with opened(home):
+        pass
+    monkeypatch.setattr(os, "access", lambda path, mode: not (Path(path) == home and mode & os.W_OK))
+
+    with pytest.raises(StateError, match=re.escape(f"the folder {home} is not writable")), opened(home):
+        pass
 
 
 def test_a_database_that_others_can_read_is_closed_to_them(home: Path) -> None:

@@ -73,7 +73,9 @@ def show(
             return
         shape.pop("original", None)
         console.print(render.pairs(map(_pair, shape.items())))
-        if reveal:
+        if reveal and found.size and not found.original:
+            console.note("the original was not kept: it was too long")
+        elif reveal:
             console.print()
             _reveal(console, found.original)
 

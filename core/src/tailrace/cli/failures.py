@@ -21,6 +21,14 @@ _OF_OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EPIPE, errno.EIO)
 """What standard output fails with. A file that cannot be written fails by its name, or in words of
 its own."""
 
+_PLAIN = {
+    "Input should be a valid integer, unable to parse string as an integer": "it is not a whole number",
+    "Input should be a valid number, unable to parse string as a number": "it is not a number",
+    "Input should be": "it must be",
+    "Value error, ": "",
+}
+"""What the validator of the options says for programmers."""
+
 
 class Unexpected(TailraceError):
     """An exception outside the tree. Its message may hold anything, so only its type is named."""
@@ -94,6 +102,8 @@ def _report_usage(console: Console, error: Exception, arguments: Sequence[str]) 
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else PROGRAM
     message = " ".join(error.format_message().split())  # type: ignore[attr-defined]
+    for said, plain in _PLAIN.items():
+        message = message.replace(said, plain)
     for name, equals, value in (argument.partition("=") for argument in arguments):
         if value:  # NAME=VALUE without its --set: it may be a secret
             message = message.replace(f"{name}{equals}{value}", f"{name}=…")

@@ -45,7 +45,7 @@ class Meter:
 
     def add(self, progress: Progress) -> None:
         now = self.clock()
-        self._samples.append((now, progress.ledger.received, progress.bytes_read))
+        self._samples.append((now, progress.ledger.received, met_bytes(progress)))
         while len(self._samples) > 2 and now - self._samples[0][0] > RATE_OVER:
             self._samples.popleft()
 
@@ -55,7 +55,7 @@ class Meter:
         return self._per_second(1)
 
     def left(self, total: int | None) -> float | None:
-        """Seconds until `total` bytes are read; None where that cannot be told."""
+        """Seconds until `total` bytes are done; None where that cannot be told."""
         speed = self._per_second(2)
         if total is None or not speed:
             return None
@@ -65,6 +65,16 @@ class Meter:
         first, last = self._samples[0], self._samples[-1]
         seconds = last[0] - first[0]
         return (last[column] - first[column]) / seconds if seconds > 0 else 0.0
+
+
+def met_bytes(progress: Progress) -> int:
+    """Of the bytes that were read, those whose updates have met their fate, as far as can be told:
+    reading runs ahead of delivery, and says nothing of how long that takes."""
+    ledger = progress.ledger
+    known = ledger.delivered + ledger.filtered + ledger.unchanged + ledger.stale + ledger.superseded
+    known += ledger.dead_lettered
+    met = ledger.received + ledger.generated
+    return progress.bytes_read * known // met if met else progress.bytes_read
 
 
 def facts(progress: Progress, meter: Meter) -> list[tuple[str, str]]:
@@ -195,7 +205,7 @@ def _headline(title: str, progress: Progress, width: int) -> Any:
     line = Text(title, style="bold", no_wrap=True, overflow="ellipsis")
     if not progress.bytes_total:
         return line
-    share = min(1.0, progress.bytes_read / progress.bytes_total)
+    share = min(1.0, met_bytes(progress) / progress.bytes_total)
     percent = f" {share:4.0%}"
     size = min(BAR, width - len(title) - len(percent) - 1)
     if size >= BAR // 3:

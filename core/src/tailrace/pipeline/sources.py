@@ -69,7 +69,8 @@ def _is_path(item: object) -> bool:
 def _open(path: str | os.PathLike[str], max_line: int) -> Source:
     if os.fspath(path) == "-":
         return StandardInput(max_line)
-    arguments.path("the path of a source", path)
+    if not os.fspath(arguments.path("the path of a source", path)):
+        raise SourceNotFound("the path of a source is empty", hint="'-' is standard input")
     try:
         status = os.stat(path)
     except OSError as error:
@@ -255,7 +256,7 @@ def _blocks(
         return
     raise SourceUnreadable(
         f"source {name} broke behind byte {cutter.offset} of its content: {what}",
-        hint="what came before is settled; mend the file and export it again",
+        hint="mend the file and export it again: that goes on behind what an export has settled",
     )
 
 

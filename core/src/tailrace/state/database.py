@@ -101,4 +101,10 @@ def _open(home: Path, url: str) -> Database:
         return PostgreSQL.at(url)
     from tailrace.state.sqlite import SQLite
 
+    if not os.access(home, os.W_OK | os.X_OK):
+        raise StateError(
+            f"the folder {home} is not writable",
+            hint="SQLite writes beside its database even to read it: make the folder writable, or set "
+            "TAILRACE_HOME to another",
+        )
     return SQLite(home / FILE_NAME)

@@ -33,7 +33,7 @@ def describe_destination() -> DestinationSpec:
         connection=ConnectionSettings,
         formats=("xdm-json",),
         limits=LIMITS,
-        documentation="docs/kinesis.md",
+        documentation="kinesis.md, in the folder docs of Tailrace's source",
     )
 
 
