@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,13 +22,14 @@ from tailrace.pipeline.pool import Pool, ThreadPool
 from tailrace.pipeline.process import ProcessPool, can_fork
 from tailrace.pipeline.sources import LongLine, Source, open_sources
 from tailrace.runs import ledger_of
+from tailrace.store.journal import Share
 
 if TYPE_CHECKING:
     from tailrace.client import Tailrace
     from tailrace.destination import Exporter
     from tailrace.planning import Prepared
     from tailrace.runs import Runs
-    from tailrace.store.journal import Journal
+    from tailrace.store.journal import Checkpoint, Journal
 
 log = logging.getLogger("tailrace.export")
 
@@ -91,7 +92,7 @@ def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
                 sources=sources,
                 number_of=openings.number,
                 checkpoint_of=openings.checkpoint,
-                commit=lambda ledger, checkpoints: journal.commit(run, ledger.as_dict(), checkpoints),
+                commit=_committer(journal, run),
                 letters=DeadLetterFile(t.home / "dead-letters", run, name),
                 known_letters=known,
                 ordering=prepared.activation.ordering,
@@ -106,6 +107,16 @@ def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
             )
 
         return _recorded(t.runs, run, job)
+
+
+def _committer(journal: Journal, run: int) -> Callable[[Ledger, Mapping[int, Checkpoint]], None]:
+    """Commits to the only part there is."""
+
+    def commit(ledger: Ledger, checkpoints: Mapping[int, Checkpoint]) -> None:
+        journal.commit(run, [Share(ledger.as_dict(), checkpoints)])
+        journal.refresh()
+
+    return commit
 
 
 def _pool_maker(prepared: Prepared, count: int, worker_process: bool, stack: ExitStack) -> Callable[[], Pool]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tailrace.opening import journal_folder, open_journal
 from tailrace.state.sources import list_sources
-from tailrace.store.journal import hold_journal, journal_file, remove_journal
+from tailrace.store.journal import hold_journal, journal_size, remove_journal
 
 if TYPE_CHECKING:
     from tailrace.client import Tailrace
@@ -31,11 +31,13 @@ class SourceState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActivationState:
-    """What is remembered of an activation. `bytes` is the length of its file."""
+    """What is remembered of an activation. `bytes` is the length of its files; `profiles` is how many
+    profiles it remembers something of."""
 
     activation: str
     folder: str
     bytes: int
+    profiles: int
     sources: tuple[SourceState, ...]
 
 
@@ -87,5 +89,8 @@ class States:
                         settled_beyond=behind,
                     )
                 )
-            size = journal_file(folder).stat().st_size
-        return ActivationState(activation=activation, folder=str(folder), bytes=size, sources=tuple(found))
+            profiles = journal.profiles()
+            size = journal_size(folder)
+        return ActivationState(
+            activation=activation, folder=str(folder), bytes=size, profiles=profiles, sources=tuple(found)
+        )

@@ -42,6 +42,7 @@ STATE = ActivationState(
     activation="hot",
     folder="/home/me/.local/share/tailrace/journal/019c13e5-0000-7000-8000-000000000002",
     bytes=32768,
+    profiles=0,
     sources=(SourceState(number=1, source="/data/profiles.jsonl", offset=1234, line=6, settled_beyond=0),),
 )
 ACTIVATION = Activation(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 import tailrace
 from core.tests.cli.kit import Run, update
 from tailrace.opening import open_journal
+from tailrace.store.journal import PARTS, Share
 
 pytestmark = pytest.mark.usefixtures("activation")
 
@@ -86,3 +88,14 @@ def test_a_reset_ends_the_run_that_was_cut_off(run: Run, source: Path) -> None:
 @pytest.mark.parametrize("verb", ["show", "verify", "reset"])
 def test_an_unknown_activation_is_said(run: Run, verb: str) -> None:
     assert run("state", verb, "cold").code == 3
+
+
+def test_profiles_are_counted(run: Run) -> None:
+    with tailrace.open() as t, closing(open_journal(t.home, t.activations.get("hot").id, "hot")) as journal:
+        journal.begin(1, "rule")
+        journal.commit(1, [Share({}, {}, {bytes([number << 4] * 16): b"state"}) for number in range(PARTS)])
+    assert "16 profiles are remembered" in run("state", "show", "hot").err
+    assert run("state", "verify", "hot").out.endswith(" bytes, 0 sources, 16 profiles\n")
+    assert json.loads(run("state", "show", "hot", "--json").out)["state"]["profiles"] == 16
+    run("state", "reset", "hot")
+    assert json.loads(run("state", "show", "hot", "--json").out)["state"]["profiles"] == 0

@@ -13,8 +13,8 @@ import pytest
 from tailrace import ActivationBusy, StateDamaged, StateError
 from tailrace.ledger import Ledger
 from tailrace.pipeline.commit import Committer
-from tailrace.store import journal as module
-from tailrace.store.journal import Checkpoint, Journal
+from tailrace.store import layout
+from tailrace.store.journal import Checkpoint, Journal, Share
 from tailrace.store.part import Part, check
 
 PLACE = Checkpoint(offset=10, line=2, read_line=5, starts=(3,), ends=(4,))
@@ -30,7 +30,7 @@ def test_what_was_committed_is_seen_at_once_and_later(tmp_path: Path) -> None:
     with closing(Journal(tmp_path, "hot")) as journal:
         assert (journal.checkpoint(1), journal.counts(7)) == (None, None)
         journal.begin(7)
-        journal.commit(7, {"received": 3}, {1: PLACE})
+        journal.commit(7, [Share({"received": 3}, {1: PLACE})])
         assert (journal.checkpoint(1), journal.counts(7)) == (PLACE, {"received": 3})
     with closing(Journal(tmp_path, "hot")) as journal:
         journal.begin(8)
@@ -41,16 +41,17 @@ def test_the_file_does_not_grow_with_the_number_of_commits(tmp_path: Path, journ
     """A reader that stays in the past would keep every page that was written since."""
     sizes = []
     for turn in range(300):
-        journal.commit(1, {"received": turn}, {1: PLACE})
+        journal.commit(1, [Share({"received": turn}, {1: PLACE})])
+        journal.refresh()
         sizes.append((tmp_path / "journal.mdb").stat().st_size)
     assert sizes[-1] <= sizes[20]
 
 
 def test_a_full_journal_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "Part", partial(Part, map_size=64 * 1024))
+    monkeypatch.setattr(layout, "Part", partial(Part, map_size=64 * 1024))
     with closing(Journal(tmp_path, "hot")) as journal:
         for number in range(20):
-            journal.commit(1, {"text": "x" * 1000}, {100 * number + n: PLACE for n in range(100)})
+            journal.commit(1, [Share({"text": "x" * 1000}, {100 * number + n: PLACE for n in range(100)})])
         assert journal.checkpoint(1999) == PLACE
     check(tmp_path / "journal.mdb")
 
@@ -61,7 +62,7 @@ def test_threads_share_a_journal_until_it_is_closed(tmp_path: Path) -> None:
 
     def commit() -> None:
         for turn in range(50):
-            journal.commit(1, {"received": turn}, {1: PLACE})
+            journal.commit(1, [Share({"received": turn}, {1: PLACE})])
             wrong.extend(found for found in [journal.checkpoint(1)] if found != PLACE)
 
     threads = [threading.Thread(target=commit) for _ in range(3)]
@@ -154,4 +155,4 @@ def test_a_journal_that_is_taken_away_takes_no_commit(
     if replaced:
         file.write_bytes((tmp_path / "away").read_bytes())
     with pytest.raises(StateError, match="was removed or replaced while it was in use"):
-        journal.commit(1, {}, {1: PLACE})
+        journal.commit(1, [Share({}, {1: PLACE})])

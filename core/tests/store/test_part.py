@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from tailrace import StateDamaged, StateError
 from tailrace.store import part as module
-from tailrace.store.part import Full, Part, check
+from tailrace.store import verify
+from tailrace.store.part import Part, check
 from tailrace.store.runs import Runs
 
 VALUES = {b"k%05d" % number: b"value %d " % number * (number % 7 + 1) for number in range(3000)}
@@ -28,9 +29,11 @@ def made(path: Path) -> Path:
 
 
 def read(path: Path, *, whole: bool | None = None) -> dict[bytes, bytes]:
-    part = Part(path, whole=whole)
+    for error in verify.find_damaged([path], whole=whole).values():
+        raise error
+    part = Part(path)
     try:
-        return dict(part.items(b"k"))
+        return part.items(b"k")
     finally:
         part.close()
 
@@ -62,7 +65,7 @@ def test_a_process_that_dies_leaves_all_that_was_committed(tmp_path: Path) -> No
     assert ended.returncode == -9
     part = Part(path)
     assert part.get(b"last") == b"49"
-    assert len(dict(part.items(b"k"))) == 50
+    assert len(part.items(b"k")) == 50
     part.close()
 
 
@@ -71,7 +74,12 @@ def test_a_file_that_was_not_closed_well_is_checked_in_another_process(
 ) -> None:
     path = made(tmp_path / "a.mdb")
     checked: list[Path] = []
-    monkeypatch.setattr(module, "verify", checked.append)
+
+    def seen(paths: list[Path]) -> dict[Path, StateDamaged]:
+        checked.extend(paths)
+        return {}
+
+    monkeypatch.setattr(verify, "verify", seen)
     read(path)
     assert checked == []
     path.with_suffix(".note").unlink()
@@ -160,17 +168,35 @@ def test_one_flipped_byte_is_refused_or_does_not_matter(tmp_path: Path) -> None:
 def test_a_full_map_grows(tmp_path: Path) -> None:
     part = Part(tmp_path / "a.mdb", map_size=64 * 1024)
     part.commit({b"first": b"1"})
-    with pytest.raises(Full):
-        part.commit({b"k%d" % n: bytes(1000) for n in range(200)})
-    part.refresh()
-    assert dict(part.items(b"k")) == {}
-    for _ in range(3):
-        part.grow()
     part.commit({b"k%d" % n: bytes(1000) for n in range(200)})
     part.refresh()
-    assert len(dict(part.items(b"k"))) == 200
+    assert part.get(b"k199") == bytes(1000)
+    assert (len(part.items(b"k")), len(part.keys(b"k")), part.count()) == (200, 200, 201)
+    part.close()
     part.close()
     check(tmp_path / "a.mdb")
+
+
+@settings(max_examples=50)
+@given(
+    commits=st.lists(
+        st.dictionaries(st.sampled_from([b"k", b"k1", b"k12", b"k2"]), st.none() | st.binary(max_size=9)),
+        max_size=6,
+    )
+)
+def test_the_sum_fits_whatever_is_set_and_removed(
+    tmp_path_factory: pytest.TempPathFactory, commits: list[dict[bytes, bytes | None]]
+) -> None:
+    path = tmp_path_factory.mktemp("part") / "a.mdb"
+    part = Part(path)
+    kept: dict[bytes, bytes | None] = {}
+    for changes in commits:
+        part.commit(changes)
+        kept |= changes
+    there = {key: value for key, value in kept.items() if value is not None}
+    assert (part.items(b"k"), part.count()) == (dict(sorted(there.items())), len(there))
+    part.close()
+    check(path)
 
 
 def test_a_store_of_a_newer_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

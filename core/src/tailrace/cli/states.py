@@ -35,7 +35,8 @@ def verify(console: Console, name: ActivationName) -> None:
             _show(console, state)
         else:
             console.print(
-                f"the state of {name} is whole: {state.bytes:,} bytes, {len(state.sources)} sources"
+                f"the state of {name} is whole: {state.bytes:,} bytes, {len(state.sources)} sources, "
+                f"{state.profiles:,} profiles"
             )
 
 
@@ -55,11 +56,13 @@ def reset(console: Console, name: ActivationName) -> None:
 def _show(console: Console, state: ActivationState) -> None:
     if console.json:
         console.result({"state": shapes.plain(state)})
-    elif state.sources:
+    elif state.sources or state.profiles:
         rows = [
             (s.number, *map(render.count, (s.line, s.offset, s.settled_beyond)), s.source)
             for s in state.sources
         ]
         console.print(render.table(HEAD, rows, right=HEAD[:-1], shorten={"SOURCE": "left"}))
+        if state.profiles:
+            console.note(f"{state.profiles:,} profiles are remembered")
     else:
         console.note(f"nothing is remembered of {state.activation} yet")

@@ -141,7 +141,7 @@ def two_at_once(broken: bool) -> Started:
 @contextmanager
 def damaged_journal(broken: bool) -> Started:
     """A bit of the stored position is flipped after a whole export."""
-    from tailrace.store import part
+    from tailrace.store import part, verify
 
     flipped: list[int] = []
     exporter = Scripted(lambda exporter, batch, turn: exporter.accept(batch))
@@ -151,12 +151,12 @@ def damaged_journal(broken: bool) -> Started:
             source = _saved(lines, Path(name))
             client.export(ACTIVATION, source, in_flight=1)
             position = source.stat().st_size.to_bytes(2, "big")
-            for journal in client.home.glob("journal/*/journal.mdb"):
+            for journal in client.home.glob("journal/*/journal*.mdb"):
                 flipped.append(_flip(journal, position))
             return source
 
         believed = (
-            mock.patch.object(part.Part, "_left_well", return_value=True),
+            mock.patch.object(verify, "left_well", return_value=True),
             mock.patch.object(part, "_checked", lambda path, key, stored: stored[:-4]),
         )
         with believed[0] if broken else nullcontext(), believed[1] if broken else nullcontext():

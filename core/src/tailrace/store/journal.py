@@ -1,49 +1,66 @@
-"""How far an activation has come with each of its sources, and what its runs counted.
+"""What an activation has done: how far it has come with each of its sources, what its runs counted,
+and what it remembers of each profile.
 
-Both are changed in one transaction, so after a crash the counters belong to the positions.
+All of that belongs to a part (see `layout`) and is changed in one transaction of it, so after a crash
+the counters and the profiles of a part belong to its positions.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from tailrace.errors import StateError
+from tailrace.store.checkpoints import Checkpoint, combined, encode_checkpoint
 from tailrace.store.filesystem import network_type
 from tailrace.store.hold import Hold
-from tailrace.store.part import Full, Part
-from tailrace.store.runs import Runs
+from tailrace.store.layout import (
+    PARTS,
+    PROFILE,
+    RUN,
+    SETTING,
+    change_layout,
+    checkpoints_of,
+    close_parts,
+    layout_of,
+    open_parts,
+    part_file,
+    part_files,
+    part_of,
+    profiles_of,
+    source_key,
+)
+from tailrace.store.part import Part, remove
 
-
-class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
-    """Where a source stands. Reading goes on at `offset` (bytes of the content) and `line`. Of the
-    lines before `read_line` only those of `unsettled` have yet to meet their fate. `tail` is the
-    length of a last line without an end that was read already; it begins at `offset`."""
-
-    offset: int
-    line: int
-    read_line: int
-    starts: tuple[int, ...] = ()
-    ends: tuple[int, ...] = ()
-    tail: int = 0
-
-    @property
-    def unsettled(self) -> Runs:
-        return Runs(self.starts, self.ends)
-
+__all__ = [
+    "PARTS",
+    "Checkpoint",
+    "Journal",
+    "Share",
+    "hold_journal",
+    "journal_size",
+    "part_of",
+    "remove_journal",
+]
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode_checkpoint = msgspec.msgpack.Decoder(Checkpoint).decode
 _decode_counts = msgspec.msgpack.Decoder(dict[str, Any]).decode
 
 
-def journal_file(folder: Path) -> Path:
-    return folder / "journal.mdb"
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one part is given in one commit. `counts` are those of the lines that belong to it, since
+    the run began; `checkpoints` are by source number. `changes` sets what is remembered of profiles
+    of this part; None forgets one."""
+
+    counts: Mapping[str, Any]
+    checkpoints: Mapping[int, Checkpoint]
+    changes: Mapping[bytes, bytes | None] = field(default_factory=dict)
 
 
 def hold_journal(folder: Path, activation: str) -> Hold:
@@ -64,73 +81,161 @@ def hold_journal(folder: Path, activation: str) -> Hold:
 
 def remove_journal(folder: Path) -> None:
     """Remove the journal in that folder, whatever state it is in; its caller holds it. Raises StateError."""
-    for path in folder.glob("journal.*"):
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise StateError(f"{path} cannot be removed: {error.strerror}") from None
+    for number in range(PARTS):  # without part 0 the others are not believed
+        remove(part_file(folder, number))
+
+
+def journal_size(folder: Path) -> int:
+    """Bytes of all files of the journal in that folder."""
+    return sum(path.stat().st_size for path in part_files(folder))
 
 
 class Journal:
-    """The journal of one activation, held by this process until `close`. Safe for threads."""
+    """The journal of one activation, held by this process until `close`.
+
+    One thread reads: `get` and `refresh` are its. Another may `commit` at the same time. All else is
+    safe for threads once the run has begun."""
 
     def __init__(self, folder: Path, activation: str, *, whole: bool | None = None) -> None:
         """`folder` is the activation's own, and exists. With `whole` all of it is read and compared
         with its checksums. Raises ActivationBusy or StateError."""
-        self._lock = threading.Lock()
+        self._folder = folder
+        self._writing = threading.Lock()
         self._hold = hold_journal(folder, activation)
         try:
-            self._part = Part(journal_file(folder), whole=whole)
+            self._parts = open_parts(folder, whole=whole)
+            self._look()
         except BaseException:
             self._hold.close()
             raise
 
+    @property
+    def layout(self) -> str:
+        """Empty for a single part; else the rule by which lines are told apart among sixteen."""
+        return self._layout
+
+    def begin(self, run: int, layout: str = "") -> None:
+        """A run begins, with that layout; what runs before it had counted is forgotten. Where the
+        layout was another, all profiles are forgotten, and each part stands where all of them stood
+        together. Killed at any moment it leaves the old layout or the new one, and no line counts as
+        settled that was not. Raises StateError."""
+        with self._writing:
+            for part in self._parts:
+                changes: dict[bytes, bytes | None] = dict.fromkeys(part.keys(RUN))
+                if part is self._parts[0]:
+                    changes[_run(run)] = _encode({})
+                if changes:
+                    part.commit(changes)
+            try:
+                if layout != self._layout:
+                    change_layout(self._folder, self._parts, layout)
+            finally:
+                self._look()
+        self.refresh()
+
+    def checkpoints(self, source: int) -> tuple[Checkpoint | None, ...]:
+        """Where the source of that number stands, by part: one, or sixteen."""
+        return checkpoints_of(self._parts, source_key(source))
+
     def checkpoint(self, source: int) -> Checkpoint | None:
-        """Where the source of that number stands."""
-        stored = self._get(_source(source))
-        return None if stored is None else _decode_checkpoint(stored)
+        """Where it stands for all parts: whatever this calls settled each of them has settled."""
+        return combined(self.checkpoints(source))
+
+    def get(self, profile: bytes) -> bytes | None:
+        """What is remembered of a profile, as of the last `refresh` or later. Raises StateDamaged."""
+        return self._gets[profile[0] >> 4](PROFILE + profile)
+
+    def refresh(self) -> None:
+        """Let `get` see what was committed. Until then the files grow with each commit."""
+        for part in self._parts:
+            part.refresh()
+
+    def commit(self, run: int, shares: Sequence[Share], forget: Collection[bytes] = ()) -> None:
+        """Give each part its share, one after the other, each in a transaction; before all of them
+        the profiles of `forget` are forgotten. When it returns all of it survives a power cut.
+        Raises StateError; then the parts before the one that failed have theirs, and no other."""
+        with self._writing:
+            self._forget(forget)
+            for part, known, share in zip(self._parts, self._known, shares, strict=True):
+                small = {source_key(number): encode_checkpoint(c) for number, c in share.checkpoints.items()}
+                small[_run(run)] = _encode(share.counts)
+                changes: dict[bytes, bytes | None] = {
+                    PROFILE + profile: value for profile, value in share.changes.items()
+                }
+                changes.update(item for item in small.items() if item not in known.items())
+                if changes:
+                    _commit(part, changes, known)
+                    known.update(small)
 
     def counts(self, run: int) -> dict[str, Any] | None:
-        """What a run had counted at its last commit; None for one that committed nothing."""
-        stored = self._get(_run(run))
-        return None if stored is None else _decode_counts(stored)
+        """What a run had counted at its last commit, the parts added up; None where part 0 has
+        nothing of it. What is neither a number nor a mapping of numbers is that of part 0."""
+        stored = [part.latest(_run(run)) for part in self._parts]
+        if stored[0] is None:
+            return None
+        total = _decode_counts(stored[0])
+        for each in stored[1:]:
+            if each is not None:
+                _add(total, _decode_counts(each))
+        return total
 
-    def begin(self, run: int) -> None:
-        """A run begins; what runs before it had counted is forgotten. Raises StateError."""
-        with self._lock:
-            changes: dict[bytes, bytes | None] = {key: None for key, _ in self._part.items(b"n")}
-        self._change({**changes, _run(run): _encode({})})
+    def profiles(self) -> int:
+        """How many profiles are remembered."""
+        return sum(map(profiles_of, self._parts))
 
-    def commit(self, run: int, counts: Mapping[str, Any], checkpoints: Mapping[int, Checkpoint]) -> None:
-        """Make it true. When it returns it survives a power cut. Raises StateError."""
-        changes: dict[bytes, bytes | None] = {
-            _source(number): _encode(checkpoint) for number, checkpoint in checkpoints.items()
-        }
-        changes[_run(run)] = _encode(counts)
-        self._change(changes)
+    def setting(self, name: str) -> bytes | None:
+        """A value that was kept under that name."""
+        return self._parts[0].latest(SETTING + name.encode())
+
+    def keep(self, settings: Mapping[str, bytes]) -> None:
+        """Keep small values, for every run to come. When it returns they survive a power cut.
+        Raises StateError."""
+        with self._writing:
+            self._parts[0].commit({SETTING + name.encode(): value for name, value in settings.items()})
 
     def close(self) -> None:
-        with self._lock, suppress(Exception):
-            self._part.close()
+        """May be called again."""
+        with self._writing:
+            close_parts(self._parts)
         self._hold.close()
 
-    def _get(self, key: bytes) -> bytes | None:
-        with self._lock:
-            return self._part.get(key)
+    def _look(self) -> None:
+        """What is known by heart of the parts that are in use."""
+        self._layout = layout_of(self._parts[0])
+        self._gets = [self._parts[number if self._layout else 0].get for number in range(PARTS)]
+        # Values that this process committed last, by part: they are not written again.
+        self._known: list[dict[bytes, bytes]] = [{} for _ in self._parts]
 
-    def _change(self, changes: Mapping[bytes, bytes | None]) -> None:
-        with self._lock:
-            try:
-                self._part.commit(changes)
-            except Full:
-                self._part.grow()
-                self._part.commit(changes)
-            self._part.refresh()
+    def _forget(self, profiles: Collection[bytes]) -> None:
+        gone: dict[int, dict[bytes, bytes | None]] = {}
+        for profile in profiles:
+            number = part_of(profile) if self._layout else 0
+            gone.setdefault(number, {})[PROFILE + profile] = None
+        for number, changes in sorted(gone.items()):
+            self._parts[number].commit(changes)
 
 
-def _source(number: int) -> bytes:
-    return b"c" + number.to_bytes(8, "big")
+def _commit(part: Part, changes: Mapping[bytes, bytes | None], known: dict[bytes, bytes]) -> None:
+    try:
+        part.commit(changes)
+    except BaseException:
+        known.clear()  # perhaps it was done nevertheless
+        raise
 
 
 def _run(number: int) -> bytes:
-    return b"n" + number.to_bytes(8, "big")
+    return RUN + number.to_bytes(8, "big")
+
+
+def _add(total: dict[str, Any], counts: Mapping[str, Any]) -> None:
+    """Numbers add up, and mappings of them by key."""
+    for name, value in counts.items():
+        before = total.get(name, {} if isinstance(value, dict) else 0)
+        if _is_number(value) and _is_number(before):
+            total[name] = before + value
+        elif isinstance(value, dict) and isinstance(before, dict):
+            _add(total.setdefault(name, before), value)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

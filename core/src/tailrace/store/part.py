@@ -4,17 +4,15 @@ The file is LMDB's, which loses nothing of a committed transaction when the proc
 dies, but believes what it finds: a flipped byte reads back as another value. So each value carries
 a checksum over its key and itself, and the sum over all of them is changed in every transaction. A
 file that was last closed by somebody who did not leave a note of its length and time, or that does
-not fit the note, is read whole, in a process of its own (LMDB ends the process that meets some kinds
-of damage), and its sum compared, before it is used.
+not fit the note, is read whole and its sum compared before it is used; see `verify`.
 """
 
 from __future__ import annotations
 
 import os
 import struct
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -31,74 +29,89 @@ FORMAT = 1
 """Raised when older versions can no longer read what a newer one writes."""
 
 _CRC = struct.Struct("<I")
+_pack = _CRC.pack
 _TOTAL = struct.Struct("<HQQ")
 """Format, number of values, sum of their checksums."""
 _TOTAL_KEY = b"\0total"
 _NOTE = struct.Struct("<QQQ")
-_PATIENCE = 600.0
-_DAMAGED = 3
-
-
-class Full(Exception):
-    """The map is full; `grow` while nobody reads, then commit again."""
+_BROKEN = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.PanicError)
 
 
 class Part:
-    """An open part. Whoever reads sees what was committed at the last `refresh`; until then no page of
-    that time is used again, so that a part which is never refreshed grows with every commit.
+    """An open part. `get` sees what was committed at the last `refresh`; until then no page of that
+    time is used again, so that a part which is never refreshed grows with every commit. The others
+    that read see what was committed last.
 
-    Not for several threads at once."""
+    One thread may commit while others read."""
 
-    def __init__(self, path: Path, *, map_size: int = MAP_SIZE, whole: bool | None = None) -> None:
-        """Open or make the file; `whole` says whether it is read whole first; unless given, where
-        it was not left well. Raises StateDamaged, or StateError where it cannot be used."""
+    def __init__(self, path: Path, *, map_size: int = MAP_SIZE) -> None:
+        """Open or make the file, which is believed. Raises StateDamaged, or StateError where it
+        cannot be used."""
         self.path = path
-        self._note = path.with_suffix(".note")
-        if path.exists() and (not self._left_well() if whole is None else whole):
-            verify(path)
-        self._note.unlink(missing_ok=True)
+        _note(path).unlink(missing_ok=True)
+        is_new = not path.exists()
         self._environment = _open(path, map_size, readonly=False)
+        if is_new:
+            _sync(path.parent)
+        # Held by whoever reads: the map is moved, and closed, while nobody does.
+        self._reading = threading.Lock()
         self._reader: Any = self._environment.begin()
         self._inode = path.stat().st_ino
+        self._closed = False
         self._verify_format()
 
     def get(self, key: bytes) -> bytes | None:
-        """The value as of the last `refresh`. Raises StateDamaged."""
-        stored = self._reader.get(key)
+        """The value as of the last `refresh`, or later. Raises StateDamaged."""
+        try:
+            with self._reading:
+                stored = self._reader.get(key)
+        except _BROKEN as error:
+            raise damaged(self.path, _reason(error)) from None
         return None if stored is None else _checked(self.path, key, stored)
 
-    def items(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Keys and values whose keys begin with the prefix, in order, as of the last `refresh`."""
-        with self._reader.cursor() as cursor:
-            found = cursor.set_range(prefix)
-            while found and cursor.key().startswith(prefix):
-                yield cursor.key(), _checked(self.path, cursor.key(), cursor.value())
-                found = cursor.next()
+    def latest(self, key: bytes) -> bytes | None:
+        """The value as it was committed last. Raises StateDamaged."""
+        with self._reading, self._environment.begin() as transaction:
+            stored = transaction.get(key)
+        return None if stored is None else _checked(self.path, key, stored)
+
+    def items(self, prefix: bytes) -> dict[bytes, bytes]:
+        """Keys and values whose keys begin with the prefix, in order. Raises StateDamaged."""
+        found: dict[bytes, bytes] = {}
+        with self._reading, self._environment.begin() as transaction, transaction.cursor() as cursor:
+            for key, stored in cursor.iternext() if cursor.set_range(prefix) else ():
+                if not key.startswith(prefix):
+                    break
+                found[key] = _checked(self.path, key, stored)
+        return found
+
+    def keys(self, prefix: bytes) -> list[bytes]:
+        """Keys that begin with the prefix, in order."""
+        found: list[bytes] = []
+        with self._reading, self._environment.begin() as transaction, transaction.cursor() as cursor:
+            for key in cursor.iternext(values=False) if cursor.set_range(prefix) else ():
+                if not key.startswith(prefix):
+                    break
+                found.append(key)
+        return found
+
+    def count(self) -> int:
+        """The number of values."""
+        with self._reading, self._environment.begin() as transaction:
+            return _total(transaction)[1]
 
     def commit(self, changes: Mapping[bytes, bytes | None]) -> None:
         """Set values (None removes one), all or none. When it returns they survive a power cut.
 
-        Raises Full, or StateError where the disk takes no more, or where the file is not at its place
-        any more, so that the next start would not find it; then nothing was changed.
+        Raises StateError where the disk takes no more, or where the file is not at its place any
+        more, so that the next start would not find it; then nothing was changed.
         """
         self._verify_place()
+        # In order, so that values on the same page follow each other.
+        keys = sorted(changes)
         try:
-            with self._environment.begin(write=True) as transaction:
-                _, count, total = _total(transaction)
-                for key, value in changes.items():
-                    if value is None:
-                        before = transaction.pop(key)
-                    else:
-                        crc = crc32(value, crc32(key))
-                        before = transaction.replace(key, value + _CRC.pack(crc))
-                        count += 1
-                        total += crc
-                    if before is not None:
-                        count -= 1
-                        total -= _CRC.unpack(before[-4:])[0]
-                transaction.put(_TOTAL_KEY, _TOTAL.pack(FORMAT, count, total % 2**64))
-        except lmdb.MapFullError:
-            raise Full from None
+            while not self._write(keys, changes):
+                self._grow()
         except lmdb.Error as error:
             raise StateError(
                 f"the store {self.path} cannot be written: {_reason(error)}",
@@ -106,35 +119,59 @@ class Part:
             ) from None
 
     def refresh(self) -> None:
-        """Let the reader see what was committed."""
-        self._reader.abort()
-        self._reader = self._environment.begin()
-
-    def grow(self) -> None:
-        """Double the map. Nobody may be reading or committing."""
-        self._reader.abort()
-        self._environment.set_mapsize(self._environment.info()["map_size"] * 2)
-        self._reader = self._environment.begin()
+        """Let `get` see what was committed."""
+        with self._reading:
+            self._reader.abort()
+            self._reader = self._environment.begin()
 
     def close(self) -> None:
-        """Close, and leave a note of what the file looks like."""
-        self._reader.abort()
-        self._environment.close()
+        """Close, and leave a note of what the file looks like. Nobody may be committing. May be called
+        again."""
+        with self._reading:
+            if self._closed:
+                return
+            self._closed = True
+            self._reader.abort()
+            self._environment.close()
         with suppress(OSError):  # without it the next start takes longer, nothing else
-            status = self.path.stat()
-            note = _NOTE.pack(status.st_ino, status.st_size, status.st_mtime_ns)
-            descriptor = os.open(self._note, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            note = _look(self.path)
+            descriptor = os.open(_note(self.path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with open(descriptor, "wb") as file:
-                file.write(note + _CRC.pack(crc32(note)))
+                file.write(note)
 
-    def _left_well(self) -> bool:
+    def _write(self, keys: Sequence[bytes], changes: Mapping[bytes, bytes | None]) -> bool:
+        """False where the map is full. Many values are given to LMDB at once: each call that goes
+        into it lets another thread have the interpreter."""
         try:
-            text = self._note.read_bytes()
-            status = self.path.stat()
-        except OSError:
+            with self._environment.begin(write=True) as transaction, transaction.cursor() as cursor:
+                _, count, total = _total(transaction)
+                before = cursor.getmulti(keys)
+                count -= len(before)
+                total -= sum([_crc(stored) for _, stored in before])
+                news: list[tuple[bytes, bytes]] = []
+                for key in keys:
+                    value = changes[key]
+                    if value is None:
+                        transaction.delete(key)
+                        continue
+                    crc = crc32(value, crc32(key))
+                    total += crc
+                    news.append((key, value + _pack(crc)))
+                cursor.putmulti(news)
+                count += len(news)
+                transaction.put(_TOTAL_KEY, _TOTAL.pack(FORMAT, count, total % 2**64))
+        except lmdb.MapFullError:
             return False
-        note = _NOTE.pack(status.st_ino, status.st_size, status.st_mtime_ns)
-        return text == note + _CRC.pack(crc32(note))
+        return True
+
+    def _grow(self) -> None:
+        """Double the map."""
+        with self._reading:
+            self._reader.abort()
+            try:
+                self._environment.set_mapsize(self._environment.info()["map_size"] * 2)
+            finally:
+                self._reader = self._environment.begin()
 
     def _verify_place(self) -> None:
         with suppress(OSError):
@@ -156,45 +193,80 @@ class Part:
             )
 
 
+def left_well(path: Path) -> bool:
+    """Whether nobody changed the file since it was closed."""
+    try:
+        return _note(path).read_bytes() == _look(path)
+    except OSError:
+        return False
+
+
+def remove(path: Path) -> None:
+    """Remove the file of a part that is not open, and what lies beside it. Raises StateError."""
+    for each in (path, _note(path), Path(f"{path}-lock")):
+        try:
+            each.unlink(missing_ok=True)
+        except OSError as error:
+            raise StateError(f"{each} cannot be removed: {error.strerror}") from None
+
+
 def check(path: Path) -> None:
-    """`verify` in this process, which some kinds of damage end."""
+    """Read all of a file that nobody has open, and compare its sums. Some kinds of damage end the
+    process; others raise StateDamaged."""
     environment = _open(path, MAP_SIZE, readonly=True)
     try:
         with environment.begin() as transaction:
             _, count, total = _total(transaction)
-            with transaction.cursor() as cursor:
-                for key, stored in cursor:
-                    if key == _TOTAL_KEY:
-                        continue
-                    _checked(path, key, stored)
-                    if transaction.get(key) != stored:  # it is there, and the way to it is wrong
-                        raise _damaged(path, "a value is not found by its key")
-                    count -= 1
-                    total -= _CRC.unpack(stored[-4:])[0]
+            get = transaction.get
+            for key, stored in _values(transaction):
+                if get(key) != stored:  # it is there, and the way to it is wrong
+                    raise damaged(path, "a value is not found by its key")
+                crc = crc32(stored[:-4], crc32(key))
+                if _pack(crc) != stored[-4:]:
+                    raise damaged(path, "a value does not fit its checksum")
+                count -= 1
+                total -= crc
     except lmdb.Error as error:
-        raise _damaged(path, _reason(error)) from None
+        raise damaged(path, _reason(error)) from None
     finally:
         environment.close()
     if count or total % 2**64:
-        raise _damaged(path, "its sum does not fit")
+        raise damaged(path, "its sum does not fit")
 
 
-def verify(path: Path) -> None:
-    """Read all of a file that nobody has open, and compare its sums. Raises StateDamaged."""
-    try:
-        ended = subprocess.run(
-            [sys.executable, "-m", "tailrace.store.part", path],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=_PATIENCE,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise _damaged(path, f"reading it took more than {_PATIENCE:.0f} s") from None
-    if ended.returncode:
-        why = "its checksums do not fit" if ended.returncode == _DAMAGED else "it cannot be read"
-        raise _damaged(path, why)
+def damaged(path: Path, why: str) -> StateDamaged:
+    return StateDamaged(
+        f"the store {path} is damaged: {why}",
+        hint="nothing was read from it; after tailrace state reset the sources are read from the beginning",
+    )
+
+
+def _values(transaction: Any) -> Iterator[tuple[bytes, bytes]]:
+    with transaction.cursor() as cursor:
+        for key, stored in cursor:
+            if key != _TOTAL_KEY:
+                yield key, stored
+
+
+def _note(path: Path) -> Path:
+    return path.with_suffix(".note")
+
+
+def _look(path: Path) -> bytes:
+    """What a note says of the file as it is now."""
+    status = path.stat()
+    note = _NOTE.pack(status.st_ino, status.st_size, status.st_mtime_ns)
+    return note + _pack(crc32(note))
+
+
+def _sync(folder: Path) -> None:
+    """Make the name of a new file survive a power cut, where the system can."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _open(path: Path, map_size: int, *, readonly: bool) -> Any:
@@ -211,7 +283,7 @@ def _open(path: Path, map_size: int, *, readonly: bool) -> Any:
             lock=not readonly,
         )
     except (lmdb.InvalidError, lmdb.CorruptedError, lmdb.VersionMismatchError, lmdb.PanicError) as error:
-        raise _damaged(path, _reason(error)) from None
+        raise damaged(path, _reason(error)) from None
     except lmdb.MemoryError:
         raise StateError(
             f"the store {path} cannot be opened: the system allows too little address space",
@@ -233,32 +305,16 @@ def _total(transaction: Any) -> tuple[int, int, int]:
 
 
 def _checked(path: Path, key: bytes, stored: bytes) -> bytes:
-    value, crc = stored[:-4], stored[-4:]
-    if len(crc) != 4 or _CRC.unpack(crc)[0] != crc32(value, crc32(key)):
-        raise _damaged(path, "a value does not fit its checksum")
+    value = stored[:-4]
+    if stored[-4:] != _pack(crc32(value, crc32(key))):
+        raise damaged(path, "a value does not fit its checksum")
     return value
 
 
-def _damaged(path: Path, why: str) -> StateDamaged:
-    return StateDamaged(
-        f"the store {path} is damaged: {why}",
-        hint="nothing was read from it; after tailrace state reset the sources are read from the beginning",
-    )
+def _crc(stored: bytes) -> int:
+    return int.from_bytes(stored[-4:], "little")
 
 
 def _reason(error: Exception) -> str:
     """LMDB puts the path in front."""
     return str(error).rpartition(": ")[2] or type(error).__name__
-
-
-def main(path: str) -> int:
-    """Check one file; the exit code says how it is."""
-    try:
-        check(Path(path))
-    except StateError:
-        return _DAMAGED
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))

@@ -28,6 +28,21 @@ class Runs:
                 ends.append(number + 1)
         return cls(tuple(starts), tuple(ends))
 
+    @classmethod
+    def union(cls, sets: Iterable[Runs], below: int) -> Runs:
+        """Numbers lower than `below` that are in one of the sets or more."""
+        starts: list[int] = []
+        ends: list[int] = []
+        for start, end in sorted(pair for runs in sets for pair in zip(runs.starts, runs.ends, strict=True)):
+            if start >= below:
+                break
+            if ends and start <= ends[-1]:
+                ends[-1] = max(ends[-1], min(end, below))
+            else:
+                starts.append(start)
+                ends.append(min(end, below))
+        return cls(tuple(starts), tuple(ends))
+
     def __contains__(self, number: int) -> bool:
         place = bisect_right(self.starts, number) - 1
         return place >= 0 and number < self.ends[place]
