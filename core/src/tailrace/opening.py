@@ -69,6 +69,11 @@ class Openings:
             return None
         return self._journal.checkpoint(number)
 
+    def checkpoints(self, number: int) -> tuple[Checkpoint | None, ...]:
+        """The same, by part."""
+        found = self._journal.checkpoints(number)
+        return (None,) * len(found) if self._from_start else found
+
     def _new(self, identity: str, path: str) -> int:
         return source_number(self._database, self._activation_id, identity, path)
 
@@ -76,10 +81,11 @@ class Openings:
         reidentify(self._database, self._activation_id, known.number, identity)
 
     def _has_shrunk(self, source: Source, identity: Identity, known: Known) -> bool:
-        """Whether it is that file, and ends before the place where an earlier run left it."""
+        """Whether it is that file, and ends before a place where an earlier run left it."""
         if identity.is_shorter_than(known.identity):
             return True
-        checkpoint = self._journal.checkpoint(known.number) if identity.matches(known.identity) else None
-        if checkpoint is None or source.size is None or source.compressed:
+        if source.size is None or source.compressed or not identity.matches(known.identity):
             return False
-        return source.size < checkpoint.offset + checkpoint.tail
+        # One part is enough: its lines behind that place would be taken for settled.
+        left = [checkpoint for checkpoint in self._journal.checkpoints(known.number) if checkpoint]
+        return any(source.size < checkpoint.offset + checkpoint.tail for checkpoint in left)

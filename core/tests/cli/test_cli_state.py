@@ -10,8 +10,9 @@ import pytest
 
 import tailrace
 from core.tests.cli.kit import Run, update
-from tailrace.opening import open_journal
-from tailrace.store.journal import PARTS, Share
+from tailrace.opening import Openings, open_journal
+from tailrace.pipeline.sources import open_sources
+from tailrace.store.journal import PARTS, Checkpoint, Share
 
 pytestmark = pytest.mark.usefixtures("activation")
 
@@ -99,3 +100,22 @@ def test_profiles_are_counted(run: Run) -> None:
     assert json.loads(run("state", "show", "hot", "--json").out)["state"]["profiles"] == 16
     run("state", "reset", "hot")
     assert json.loads(run("state", "show", "hot", "--json").out)["state"]["profiles"] == 0
+
+
+def test_a_file_that_ends_before_one_part_of_its_lines_is_a_new_source(run: Run, source: Path) -> None:
+    """The lowest position alone would take what was written anew for settled."""
+    run("export", "hot", source)
+    low, high = Checkpoint(0, 1, 4, (1,), (2,)), Checkpoint(source.stat().st_size, 4, 4)
+    source.write_bytes(source.read_bytes()[:-1])
+    with tailrace.open() as t:
+        id = t.activations.get("hot").id
+        with closing(open_journal(t.home, id, "hot")) as journal:
+            journal.begin(2, "rule")
+            journal.commit(2, [Share({}, {1: high if number == 9 else low}) for number in range(PARTS)])
+            openings = Openings(t._foundation.database, id, journal)
+            assert openings.checkpoint(1) == low
+            assert openings.checkpoints(1)[8:10] == (low, high)
+            assert openings.number(open_sources(source, 2**20)[0]) == 2
+            assert "is shorter than it was" in openings.notes[0]
+            anew = Openings(t._foundation.database, id, journal, from_start=True)
+            assert anew.checkpoints(1) == (None,) * PARTS

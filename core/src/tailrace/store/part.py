@@ -30,6 +30,9 @@ FORMAT = 1
 
 _CRC = struct.Struct("<I")
 _pack = _CRC.pack
+_FITS = 0x2144DF1C
+"""The CRC-32 of anything that is followed by its own CRC-32, lowest byte first."""
+_UNFIT = "a value does not fit its checksum"
 _TOTAL = struct.Struct("<HQQ")
 """Format, number of values, sum of their checksums."""
 _TOTAL_KEY = b"\0total"
@@ -62,12 +65,17 @@ class Part:
 
     def get(self, key: bytes) -> bytes | None:
         """The value as of the last `refresh`, or later. Raises StateDamaged."""
+        stored: bytes | None
         try:
             with self._reading:
                 stored = self._reader.get(key)
         except _BROKEN as error:
             raise damaged(self.path, _reason(error)) from None
-        return None if stored is None else _checked(self.path, key, stored)
+        if stored is None:
+            return None
+        if crc32(stored, crc32(key)) != _FITS:
+            raise damaged(self.path, _UNFIT)
+        return stored[:-4]
 
     def latest(self, key: bytes) -> bytes | None:
         """The value as it was committed last. Raises StateDamaged."""
@@ -221,11 +229,10 @@ def check(path: Path) -> None:
             for key, stored in _values(transaction):
                 if get(key) != stored:  # it is there, and the way to it is wrong
                     raise damaged(path, "a value is not found by its key")
-                crc = crc32(stored[:-4], crc32(key))
-                if _pack(crc) != stored[-4:]:
-                    raise damaged(path, "a value does not fit its checksum")
+                if crc32(stored, crc32(key)) != _FITS:
+                    raise damaged(path, _UNFIT)
                 count -= 1
-                total -= crc
+                total -= _crc(stored)
     except lmdb.Error as error:
         raise damaged(path, _reason(error)) from None
     finally:
@@ -305,10 +312,9 @@ def _total(transaction: Any) -> tuple[int, int, int]:
 
 
 def _checked(path: Path, key: bytes, stored: bytes) -> bytes:
-    value = stored[:-4]
-    if stored[-4:] != _pack(crc32(value, crc32(key))):
-        raise damaged(path, "a value does not fit its checksum")
-    return value
+    if crc32(stored, crc32(key)) != _FITS:
+        raise damaged(path, _UNFIT)
+    return stored[:-4]
 
 
 def _crc(stored: bytes) -> int:
