@@ -26,7 +26,8 @@ from tailrace.store.journal import (
     part_of,
     remove_journal,
 )
-from tailrace.store.part import Part, check, remove
+from tailrace.store.notes import remove
+from tailrace.store.part import Part, check
 
 RULE, OTHER = "email", "phone"
 _DRAW = random.Random(3)

@@ -199,6 +199,16 @@ def test_the_sum_fits_whatever_is_set_and_removed(
     check(path)
 
 
+def test_a_large_change_is_applied_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_AT_ONCE", 7)
+    path = made(tmp_path / "a.mdb")
+    part = Part(path)
+    part.commit({**dict.fromkeys(list(VALUES)[::2]), b"k": b"new"})
+    assert list(part.items(b"k")) == [b"k", *list(VALUES)[1::2]]
+    part.close()
+    check(path)
+
+
 def test_a_store_of_a_newer_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.mdb"
     monkeypatch.setattr(module, "FORMAT", 2)

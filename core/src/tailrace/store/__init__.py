@@ -3,6 +3,7 @@
     runs         runs of line numbers, the compact form of a set of positions
     checkpoints  where a source stands, for one part and for several together
     part         one store of keys and values with checksums, changed in transactions
+    notes        what the file of a part looked like when it was closed
     verify       reading stores whole, in a process of its own
     layout       one part or sixteen, and how one takes the place of the other
     journal      the checkpoints, counters and profiles of an activation

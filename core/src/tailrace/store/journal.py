@@ -35,7 +35,8 @@ from tailrace.store.layout import (
     profiles_of,
     source_key,
 )
-from tailrace.store.part import Part, remove
+from tailrace.store.notes import remove
+from tailrace.store.part import Part
 
 __all__ = [
     "PARTS",
@@ -202,7 +203,7 @@ class Journal:
     def _look(self) -> None:
         """What is known by heart of the parts that are in use."""
         self._layout = layout_of(self._parts[0])
-        self._gets = [self._parts[number if self._layout else 0].get for number in range(PARTS)]
+        self._gets = [self._parts[number % len(self._parts)].get for number in range(PARTS)]
         # Values that this process committed last, by part: they are not written again.
         self._known: list[dict[bytes, bytes]] = [{} for _ in self._parts]
 

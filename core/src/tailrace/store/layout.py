@@ -16,7 +16,8 @@ from pathlib import Path
 
 from tailrace.errors import StateDamaged
 from tailrace.store.checkpoints import Checkpoint, combined, decode_checkpoint, encode_checkpoint
-from tailrace.store.part import Part, remove
+from tailrace.store.notes import remove
+from tailrace.store.part import Part
 from tailrace.store.verify import find_damaged
 
 log = logging.getLogger("tailrace.store")

@@ -21,6 +21,7 @@ from zlib import crc32
 import lmdb
 
 from tailrace.errors import StateDamaged, StateError
+from tailrace.store.notes import leave_note, note_of, sync_folder
 
 MAP_SIZE = 2**34
 """Bytes of address space that a part may grow into; the file is as long as what it holds."""
@@ -36,7 +37,7 @@ _UNFIT = "a value does not fit its checksum"
 _TOTAL = struct.Struct("<HQQ")
 """Format, number of values, sum of their checksums."""
 _TOTAL_KEY = b"\0total"
-_NOTE = struct.Struct("<QQQ")
+_AT_ONCE = 4096
 _BROKEN = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.PanicError)
 
 
@@ -51,11 +52,11 @@ class Part:
         """Open or make the file, which is believed. Raises StateDamaged, or StateError where it
         cannot be used."""
         self.path = path
-        _note(path).unlink(missing_ok=True)
+        note_of(path).unlink(missing_ok=True)
         is_new = not path.exists()
         self._environment = _open(path, map_size, readonly=False)
         if is_new:
-            _sync(path.parent)
+            sync_folder(path.parent)
         # Held by whoever reads: the map is moved, and closed, while nobody does.
         self._reading = threading.Lock()
         self._reader: Any = self._environment.begin()
@@ -141,32 +142,18 @@ class Part:
             self._closed = True
             self._reader.abort()
             self._environment.close()
-        with suppress(OSError):  # without it the next start takes longer, nothing else
-            note = _look(self.path)
-            descriptor = os.open(_note(self.path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with open(descriptor, "wb") as file:
-                file.write(note)
+        leave_note(self.path)
 
     def _write(self, keys: Sequence[bytes], changes: Mapping[bytes, bytes | None]) -> bool:
-        """False where the map is full. Many values are given to LMDB at once: each call that goes
-        into it lets another thread have the interpreter."""
+        """False where the map is full."""
         try:
             with self._environment.begin(write=True) as transaction, transaction.cursor() as cursor:
                 _, count, total = _total(transaction)
-                before = cursor.getmulti(keys)
-                count -= len(before)
-                total -= sum([_crc(stored) for _, stored in before])
-                news: list[tuple[bytes, bytes]] = []
-                for key in keys:
-                    value = changes[key]
-                    if value is None:
-                        transaction.delete(key)
-                        continue
-                    crc = crc32(value, crc32(key))
-                    total += crc
-                    news.append((key, value + _pack(crc)))
-                cursor.putmulti(news)
-                count += len(news)
+                for start in range(0, len(keys), _AT_ONCE):
+                    some = keys[start : start + _AT_ONCE]
+                    more, crcs = _apply(transaction, cursor, some, changes)
+                    count += more
+                    total += crcs
                 transaction.put(_TOTAL_KEY, _TOTAL.pack(FORMAT, count, total % 2**64))
         except lmdb.MapFullError:
             return False
@@ -201,21 +188,24 @@ class Part:
             )
 
 
-def left_well(path: Path) -> bool:
-    """Whether nobody changed the file since it was closed."""
-    try:
-        return _note(path).read_bytes() == _look(path)
-    except OSError:
-        return False
-
-
-def remove(path: Path) -> None:
-    """Remove the file of a part that is not open, and what lies beside it. Raises StateError."""
-    for each in (path, _note(path), Path(f"{path}-lock")):
-        try:
-            each.unlink(missing_ok=True)
-        except OSError as error:
-            raise StateError(f"{each} cannot be removed: {error.strerror}") from None
+def _apply(
+    transaction: Any, cursor: Any, keys: Sequence[bytes], changes: Mapping[bytes, bytes | None]
+) -> tuple[int, int]:
+    """Set these, and tell by how much the number of values and the sum of their checksums change. LMDB
+    is given many at once: each call that goes into it lets another thread have the interpreter."""
+    before = cursor.getmulti(keys)
+    total = -sum([_crc(stored) for _, stored in before])
+    news: list[tuple[bytes, bytes]] = []
+    for key in keys:
+        value = changes[key]
+        if value is None:
+            transaction.delete(key)
+            continue
+        crc = crc32(value, crc32(key))
+        total += crc
+        news.append((key, value + _pack(crc)))
+    cursor.putmulti(news)
+    return len(news) - len(before), total
 
 
 def check(path: Path) -> None:
@@ -253,27 +243,6 @@ def _values(transaction: Any) -> Iterator[tuple[bytes, bytes]]:
         for key, stored in cursor:
             if key != _TOTAL_KEY:
                 yield key, stored
-
-
-def _note(path: Path) -> Path:
-    return path.with_suffix(".note")
-
-
-def _look(path: Path) -> bytes:
-    """What a note says of the file as it is now."""
-    status = path.stat()
-    note = _NOTE.pack(status.st_ino, status.st_size, status.st_mtime_ns)
-    return note + _pack(crc32(note))
-
-
-def _sync(folder: Path) -> None:
-    """Make the name of a new file survive a power cut, where the system can."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _open(path: Path, map_size: int, *, readonly: bool) -> Any:

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tailrace.errors import StateDamaged, StateError
-from tailrace.store.part import check, damaged, left_well
+from tailrace.store.notes import left_well
+from tailrace.store.part import check, damaged
 
 _PATIENCE = 600.0
 _WHOLE = "whole"
