@@ -23,8 +23,11 @@ KEY, SECRET = "AKIDEXAMPLE", "canary-secret-4c1e"
 CANARY = "canary-person"
 """Begins the first name of everybody: personal data that may show where it is asked for only."""
 
-ACTIVATIONS = {"hot": "identity", "random": "random", "attribute": "attribute:crm.key"}
+ACTIVATIONS = {"hot": "identity", "every": "identity", "random": "random", "attribute": "attribute:crm.key"}
 """The activations of the home, each with a connection of its own, and their key rules."""
+
+EVERY_UPDATE = ("every", "random")
+"""Those that export what did not change, too."""
 
 TIMEOUT = 60.0
 
@@ -231,7 +234,7 @@ def make_home(home: Path) -> None:
                 segments=[SEGMENT],
                 attributes=["person.name.firstName"],
                 ordering="none" if rule == "random" else "key",
-                every_update=rule == "random",
+                every_update=name in EVERY_UPDATE,
             )
 
 

@@ -8,24 +8,27 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from tailrace.deadletters import DeadLetter, DeadLetterFile, DeadLetters
 from tailrace.destination import Batch, BatchResult, Exporter, Failure, FailureKind, KeyPlan, Limits, Plan
 from tailrace.errors import NotConnected, TailraceError, Transient
 from tailrace.ledger import Ledger
 from tailrace.objects import Activation, Segment
-from tailrace.pipeline.commit import Commit
-from tailrace.pipeline.compile import compile_export
+from tailrace.pipeline.commit import Group
+from tailrace.pipeline.compile import Selected, compile_export
 from tailrace.pipeline.export import Running
-from tailrace.pipeline.job import Job, Progress
+from tailrace.pipeline.job import Job, Progress, Remembering
 from tailrace.pipeline.pool import ThreadPool
+from tailrace.pipeline.remembering import Rules
+from tailrace.pipeline.sketch import Secrets
 from tailrace.pipeline.sources import open_sources
-from tailrace.store.journal import Checkpoint
+from tailrace.runs import ledger_of
+from tailrace.store.journal import Checkpoint, Share, part_of
 from tests.endtoend import SEGMENT
 
 LIMITS = Limits(records=10, bytes=100_000, record_bytes=50_000, key_bytes=256)
@@ -133,17 +136,26 @@ def export(
     max_line: int = 2**20,
     budget: int = 2**24,
     on_line: Callable[[bytes], None] = lambda line: None,
-    commit: Commit | None = None,
+    commit: Callable[[Ledger, Mapping[int, Checkpoint]], None] | None = None,
     checkpoint: Checkpoint | None = None,
+    store: Store | None = None,
     ordering: Literal["key", "none"] = "none",
+    given: Activation | None = None,
 ) -> Outcome:
-    """Run an export to its end, whatever the end is. `on_line` runs before a line is looked at."""
-    given = activation()
+    """Run an export to its end, whatever the end is. `on_line` runs before a line is looked at; `commit`
+    gets what is committed; with `store` only changes are exported."""
+    given = given or activation()
     compiled = compile_export(given, KeyPlan(), limits.key_bytes)
 
-    def project(line: bytes) -> tuple[str, bytes] | None:
+    def select(line: bytes) -> Selected | None:
         on_line(line)
-        return compiled.project(line)
+        return compiled.select(line)
+
+    def commit_group(group: Group) -> None:
+        if store is not None:
+            store.commit(group)
+        if commit is not None:
+            commit(ledger_of(total(group.shares)), group.shares[0].checkpoints)
 
     numbers = itertools.count(1)
     plan = Plan(destination="fickle", format="xdm-json", limits=limits, in_flight=in_flight)
@@ -151,7 +163,7 @@ def export(
         job = Job(
             run=1,
             activation_id=given.id,
-            compiled=replace(compiled, project=project),
+            compiled=replace(compiled, select=select),
             plan=plan,
             pool=ThreadPool(exporter, "fickle", in_flight),
             sources=open_sources(sources, max_line),
@@ -163,12 +175,58 @@ def export(
             stop=stop or threading.Event(),
             on_progress=on_progress,
             budget=budget,
-            commit=commit,
-            checkpoint_of=lambda number: checkpoint,
+            commit=None if commit is None and store is None else commit_group,
+            checkpoints_of=lambda number: () if checkpoint is None else (checkpoint,),
+            remembering=None if store is None else store.remembering(),
             ordering=ordering,
         )
         ledger, error = ending(lambda: Running(job).execute())
         return Outcome(ledger, error, DeadLetters(Path(folder)).list())
+
+
+def total(shares: Sequence[Share]) -> dict[str, Any]:
+    """The counts of all parts."""
+    counts = dict(shares[0].counts)
+    for share in shares[1:]:
+        for name, count in share.counts.items():
+            counts[name] = (
+                Counter(counts[name]) + Counter(count) if name == "reasons" else counts[name] + count
+            )
+    return counts
+
+
+@dataclass
+class Store:
+    """A store of profiles that keeps what is committed, and shows what was at the last `refresh`."""
+
+    rules: Rules = field(default_factory=Rules)
+    slots: dict[tuple[str, str], int] = field(default_factory=lambda: {("ups", SEGMENT): 0})
+    values: dict[bytes, bytes] = field(default_factory=dict)
+    groups: list[Group] = field(default_factory=list)
+    seen: dict[bytes, bytes] = field(default_factory=dict)
+
+    def remembering(self) -> Remembering:
+        self.refresh()
+        secrets = Secrets(b"k" * 32, self.slots, timed=self.rules.requalification)
+        return Remembering(secrets, self.rules, self.get, self.refresh)
+
+    def get(self, profile: bytes) -> bytes | None:
+        return self.seen.get(profile)
+
+    def refresh(self) -> None:
+        self.seen = dict(self.values)
+
+    def commit(self, group: Group) -> None:
+        self.groups.append(group)
+        for profile in group.forgotten:
+            self.values.pop(profile, None)
+        for part, share in enumerate(group.shares):
+            for profile, value in share.changes.items():
+                assert part_of(profile) == part
+                if value is None:
+                    self.values.pop(profile, None)
+                else:
+                    self.values[profile] = value
 
 
 def ending(export: Callable[[], Ledger]) -> tuple[Ledger, TailraceError | None]:

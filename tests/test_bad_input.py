@@ -167,7 +167,7 @@ ROWS = {
             (line(person(b'{"a":1,"a":2}')), sent(b'{"a":1,"a":2}')),
             (line(person(b'"n"'), NO_MEMBER), sent(b'"n"')),
             (b"{" + MEMBERSHIPS + b"," + IDENTITY + b"," + NO_MEMBER + b"}\n", FILTERED),
-            (line(person(b'"n"'), b'"identityMap":{"ecid":[{"id":"first"}]}'), sent(b'"n"')),
+            (line(person(b'"m"'), b'"identityMap":{"ecid":[{"id":"first"}]}'), sent(b'"m"')),
         ]
     ),
     "10 000 digits": Row(
@@ -379,9 +379,14 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize(("name", "content", "least"), BROKEN.values(), ids=BROKEN)
-def test_broken_sources(site: Site, name: str, content: bytes, least: int) -> None:
+SPOILT = ("gzip of another sum", "zstd broken", "zstd with too large a window")
+"""What was read may have been wrong, so nothing of these counts as settled."""
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_broken_sources(site: Site, case: str) -> None:
     """What came before is delivered, and so are the sources after it."""
+    name, content, least = BROKEN[case]
     path, after = site.file(name, content), site.file("after.jsonl", good(-1)[0])
     ended = site.export(path, after)
     assert ended.code == 8
@@ -394,7 +399,7 @@ def test_broken_sources(site: Site, name: str, content: bytes, least: int) -> No
     assert ended.counts == {"received": before + 1, "delivered": before + 1}
     assert site.letters() == []
     settled = [position["line"] for position in ended.ledger["sources"]]
-    assert settled == [before + 1, 2]
+    assert settled == [1 if case in SPOILT else before + 1, 2]
 
 
 def test_the_largest_zstd_window(site: Site) -> None:

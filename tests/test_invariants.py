@@ -148,7 +148,7 @@ def test_every_record_arrives_at_the_server(site: Site, script: list[Step], in_f
     before = len(site.stream())
     site.server.script("PutRecords", *script)
     with site.client() as t, mock.patch("tailrace.pipeline.retry.FLOOR", 0.001):
-        ledger = t.export("hot", [update(number) for number in range(1200)], in_flight=in_flight)
+        ledger = t.export("every", [update(number) for number in range(1200)], in_flight=in_flight)
     told(site, ledger, 1200, before)
     assert {record.key for record in site.stream()[before:]} == set(keys(1200))
     assert (ledger.delivered, ledger.pending, ledger.dead_lettered) == (1200, 0, 0)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tailrace import Batch, BatchResult, Failure, Ledger
 from tailrace.destination import FailureKind, Limits
 from tailrace.pipeline.lanes import Lanes
+from tailrace.pipeline.settle import Track
 from tailrace.store.journal import Checkpoint
 from tests import rig
 from tests.endtoend import update
@@ -186,21 +187,37 @@ def test_one_key_alone() -> None:
     assert [number for _, number in recorder.arrived] == list(range(200))
 
 
+def test_what_leaves_its_lane_is_never_nowhere() -> None:
+    """While there is no room for it, a commit may come."""
+    lanes, track = Lanes(), Track("in.jsonl", 1)
+    first, second = (("a", b"{}", b"{}", track, offset, offset, None) for offset in (0, 1))
+    assert lanes.enter(first, 2)
+    assert not lanes.enter(second, 2)
+    lanes.settled(["a"])
+    for entry in lanes.released():
+        assert entry.record is second
+        assert [*lanes.unsettled()] == [(track, 0, 1, 1)]
+    assert [*lanes.unsettled()] == []
+
+
 def test_a_restart_keeps_the_order(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Cut off at each commit in turn: what the second run sends comes behind what the first sent."""
     path = tmp_path_factory.mktemp("order") / "in.jsonl"
     keys = [random.Random(3).choice("abc") for _ in range(30)]
     path.write_bytes(b"\n".join(line(key, number) for number, key in enumerate(keys)) + b"\n")
     commits: list[tuple[Checkpoint, int]] = []
+    unbalanced: list[Ledger] = []
     first = Recorder({4: ["retry"], 9: ["throttled"], 20: ["retry", "retry"]})
 
     def commit(ledger: Ledger, made: Mapping[int, Checkpoint]) -> None:
+        unbalanced.extend([] if ledger.balanced else [ledger])
         if made:
             commits.append((made[1], len(first.arrived)))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tailrace.pipeline.commit.EVERY", 0.0)
         rig.export(first, path, commit=commit, ordering="key", budget=1)
+    assert unbalanced == []  # nothing that was read is nowhere
     for checkpoint, arrived in commits:
         second = Recorder({})
         rig.export(second, path, checkpoint=checkpoint, ordering="key")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import gzip
 import os
 import random
+import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,17 @@ from hypothesis import strategies as st
 
 from tailrace import Ledger
 from tailrace.destination import Limits
+from tailrace.errors import StateError
 from tailrace.pipeline import commit as committing
 from tailrace.store.journal import Checkpoint
 from tests import rig
 from tests.endtoend import Ended, Site, keys, update, updates
 from tests.rig import Fault, Fickle
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 AGAIN = b"warning: nothing is new since an earlier run; --from-start reads all of it again\n"
 
@@ -39,7 +46,11 @@ def test_a_file_that_was_exported_is_not_exported_again(site: Site) -> None:
     assert again.err == AGAIN
     assert again.ledger["sources"][0]["line"] == 11
     assert site.arrived() == keys(10)
-    assert fresh(site.run("export", "hot", path, "--json", "--quiet", "--from-start")) == 10
+    once_more = site.run("export", "hot", path, "--json", "--quiet", "--from-start")
+    assert once_more.counts == {"received": 10, "stale": 10}
+    assert site.arrived() == keys(10)
+    assert fresh(site.export(path, activation="every")) == 10
+    assert fresh(site.run("export", "every", path, "--json", "--quiet", "--from-start")) == 10
     assert fresh(site.export(path, activation="random")) == 10  # each activation has its own place
 
 
@@ -93,18 +104,36 @@ def test_a_last_line_without_an_end_is_read_again_when_it_grew(site: Site) -> No
 @pytest.mark.parametrize("how", ["truncated", "replaced"])
 def test_a_file_that_is_no_more_what_it_was(site: Site, how: str) -> None:
     path = site.file("in.jsonl", updates(10))
-    assert fresh(site.export(path)) == 10
+    assert fresh(site.export(path, activation="every")) == 10
     if how == "truncated":
         os.truncate(path, len(updates(4)))
         said, count = "is shorter than it was", 4
     else:
         site.file("new.jsonl", updates(6, 10)).replace(path)
         said, count = "is another file than it was", 6
-    ended = site.export(path)
+    ended = site.export(path, activation="every")
     assert fresh(ended) == count
     assert f"{said}, so it is read as a new source".encode() in ended.err
     assert ended.ledger["sources"][0]["number"] == 2
-    assert fresh(site.export(path)) == 0
+    assert fresh(site.export(path, activation="every")) == 0
+
+
+@pytest.mark.parametrize("more", [0, 3], ids=["as long", "longer"])
+def test_a_file_that_was_written_over_is_read_anew(site: Site, more: int) -> None:
+    """The same inode and the same beginning, far beyond what tells one file from another."""
+    path = site.file("in.jsonl", updates(1000))
+    assert fresh(site.export(path)) == 1000
+    inode = path.stat().st_ino
+    path.write_bytes(
+        updates(600) + updates(400, 600).replace(b"canary-person", b"canary-nosrep") + updates(more, 1000)
+    )
+    assert path.stat().st_ino == inode
+    ended = site.export(path)
+    assert ended.counts == {"received": 1000 + more, "unchanged": 600, "delivered": 400 + more}
+    assert b"was written over, so it is read as a new source" in ended.err
+    with open(path, "ab") as file:
+        file.write(updates(5, 2000))
+    assert fresh(site.export(path)) == 5
 
 
 def test_a_compressed_file_goes_on(site: Site) -> None:
@@ -134,7 +163,9 @@ def test_what_was_stopped_is_settled_later(site: Site) -> None:
 
 def test_standard_input_has_no_place_to_go_on_from(site: Site) -> None:
     for _ in range(2):
-        assert fresh(site.export("-", stdin=updates(5))) == 5
+        assert fresh(site.export("-", activation="every", stdin=updates(5))) == 5
+    assert fresh(site.export("-", stdin=updates(5))) == 5
+    assert site.export("-", stdin=updates(6)).counts == {"received": 6, "unchanged": 5, "delivered": 1}
 
 
 # --- any commit may be the last ---------------------------------------------------------------
@@ -213,6 +244,28 @@ def test_commits_come_in_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert delivered[-1] == 200
 
 
+@pytest.mark.parametrize("commits", [0, 1])
+def test_what_cannot_be_committed_is_not_settled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, commits: int
+) -> None:
+    """Though it was delivered: the next run sends it again, and so the ledger says."""
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(updates(200))
+    monkeypatch.setattr(committing, "EVERY", 0.0)
+    made: list[int] = []
+
+    def commit(ledger: Ledger, checkpoints: Mapping[int, Checkpoint]) -> None:
+        if len(made) == commits:
+            raise StateError("full")
+        made.append(checkpoints[1].line)
+
+    limits = Limits(records=1, bytes=2**20, record_bytes=2**16)
+    outcome = rig.export(Fickle(), path, limits=limits, budget=1, commit=commit)
+    assert isinstance(outcome.error, StateError)
+    assert outcome.ledger.delivered > 0
+    assert [position.line for position in outcome.ledger.sources] == (made or [1])
+
+
 def _line(kind: str, number: int) -> bytes:
     if kind == "bad":
         return b"{nonsense %d" % number
@@ -236,3 +289,17 @@ def test_a_checkpoint_does_not_go_back_while_lines_are_left_out(tmp_path: Path) 
     assert outcome.ledger.received == 9
     assert seen[-1].read_line == 21
     assert all(made.read_line >= 15 for made in seen)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstd.compress], ids=["gzip", "zstd"])
+def test_a_compressed_file_that_was_spoilt_and_is_mended_is_read_whole(
+    site: Site, pack: Callable[[bytes], bytes]
+) -> None:
+    """What was read before the damage showed may have been nonsense, and may not count as settled."""
+    good = pack(updates(2000))
+    middle = len(good) // 2
+    path = site.file("in.jsonl.packed", good[:middle] + b"\xa5\x5a" + good[middle + 2 :])
+    assert site.export(path).code == 8
+    path.write_bytes(good)
+    assert site.export(path).code == 0
+    assert set(site.arrived()) >= set(keys(2000))

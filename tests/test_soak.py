@@ -99,9 +99,14 @@ class Watch:
 
     def _measure(self) -> None:
         pids = [self.pid, *children(self.pid)]
-        pages = [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids]
-        self.memory.append(sum(pages) * os.sysconf("SC_PAGE_SIZE") / 2**20)
+        self.memory.append(sum(map(anonymous, pids)) / 1024)
         self.files.append(sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in pids))
+
+
+def anonymous(pid: int) -> int:
+    """KiB that a process holds for itself; what it maps of its state is the system's to keep or drop."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon:"))
 
 
 def updates(enough: Callable[[], bool]) -> Iterator[bytes]:

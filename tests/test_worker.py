@@ -150,8 +150,8 @@ def test_python_writes_from_threads_unless_it_is_asked_and_safe(
     monkeypatch.setattr(os, "fork", fork)
     path = site.file("in.jsonl", updates(10))
     with site.client() as t:
-        assert t.export("hot", path, worker_process=True).delivered == 10
-        assert t.export("hot", path, from_start=True).delivered == 10
+        assert t.export("every", path, worker_process=True).delivered == 10
+        assert t.export("every", path, from_start=True).delivered == 10
 
 
 class Odd(Misconfigured):
@@ -167,3 +167,10 @@ def test_an_error_that_cannot_be_packed_keeps_what_it_says() -> None:
     assert (type(there), there.message, there.hint) == (Misconfigured, "what happened", "a hint")
     whole = pickle.loads(_pack(Misconfigured("stream missing", hint="make it")))
     assert (type(whole), whole.message, whole.hint) == (Misconfigured, "stream missing", "make it")
+
+
+def test_nothing_is_read_that_cannot_be_read_twice_before_somebody_can_write(site: Site) -> None:
+    del site.environ["SITE_SECRET"]
+    ended = site.export("-", stdin=updates(10))
+    assert ended.code == 3
+    assert ended.counts == {}

@@ -123,4 +123,5 @@ def set_up(client: Tailrace, destination: str, place: DemoPlace, tell: Callable[
         segments=SEGMENTS,
         attributes=ATTRIBUTES,
         include_segment_names=True,
+        every_update=True,
     )

@@ -173,8 +173,11 @@ class PluginError(TailraceError):
 
 
 class SourceUnreadable(TailraceError):
+    """`spoilt`: what was read of the source before may have been wrong, too."""
+
     code = "source-unreadable"
     exit_code = 8
+    spoilt = False
 
 
 class Interrupted(TailraceError):

@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from tailrace.deadletters import DeadLetterFile
 from tailrace.errors import ConfigurationError, Interrupted, TailraceError, UsageError
 from tailrace.ledger import Ledger
-from tailrace.opening import Openings, open_journal
+from tailrace.opening import Openings, open_journal, open_memory
+from tailrace.pipeline.commit import Commit, Group
 from tailrace.pipeline.compile import Compiled, InvalidUpdate, compile_export
 from tailrace.pipeline.export import Running
 from tailrace.pipeline.job import Job, Progress
@@ -22,14 +23,13 @@ from tailrace.pipeline.pool import Pool, ThreadPool
 from tailrace.pipeline.process import ProcessPool, can_fork
 from tailrace.pipeline.sources import LongLine, Source, open_sources
 from tailrace.runs import ledger_of
-from tailrace.store.journal import Share
 
 if TYPE_CHECKING:
     from tailrace.client import Tailrace
     from tailrace.destination import Exporter
     from tailrace.planning import Prepared
     from tailrace.runs import Runs
-    from tailrace.store.journal import Checkpoint, Journal
+    from tailrace.store.journal import Journal
 
 log = logging.getLogger("tailrace.export")
 
@@ -76,7 +76,10 @@ def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
         make_pool = _pool_maker(prepared, in_flight, options.worker_process, stack)
         known = _settle_cut_off(t, prepared.activation.id, journal)
         run = t.runs.start(prepared.activation, after=t.dead_letters.last_run)
-        journal.begin(run)
+        activation = prepared.activation
+        rule = str(prepared.profile_rule)
+        journal.begin(run, "" if activation.every_update else rule)
+        remembering = open_memory(journal, activation, rule)
         log.info("run %d begins: activation %s, version %d", run, name, prepared.activation.version)
         openings = Openings(
             t._foundation.database, prepared.activation.id, journal, from_start=options.from_start
@@ -91,8 +94,10 @@ def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
                 pool=make_pool(),
                 sources=sources,
                 number_of=openings.number,
-                checkpoint_of=openings.checkpoint,
-                commit=_committer(journal, run),
+                checkpoints_of=openings.checkpoints,
+                stale_before=openings.stale_before,
+                remembering=remembering,
+                commit=_committer(journal, run, shared=remembering is not None),
                 letters=DeadLetterFile(t.home / "dead-letters", run, name),
                 known_letters=known,
                 ordering=prepared.activation.ordering,
@@ -109,12 +114,13 @@ def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
         return _recorded(t.runs, run, job)
 
 
-def _committer(journal: Journal, run: int) -> Callable[[Ledger, Mapping[int, Checkpoint]], None]:
-    """Commits to the only part there is."""
+def _committer(journal: Journal, run: int, *, shared: bool) -> Commit:
+    """With `shared` the reading thread reads from the journal, and says when it may see what is new."""
 
-    def commit(ledger: Ledger, checkpoints: Mapping[int, Checkpoint]) -> None:
-        journal.commit(run, [Share(ledger.as_dict(), checkpoints)])
-        journal.refresh()
+    def commit(group: Group) -> None:
+        journal.commit(run, group.shares, group.forgotten)
+        if not shared:
+            journal.refresh()
 
     return commit
 

@@ -3,10 +3,19 @@ them."""
 
 from __future__ import annotations
 
+import secrets
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
+from tailrace.errors import StateError
+from tailrace.objects import Activation
 from tailrace.pipeline.identity import Identity
+from tailrace.pipeline.job import Remembering
+from tailrace.pipeline.remembering import Rules
+from tailrace.pipeline.sketch import Secrets
 from tailrace.pipeline.sources import Source
 from tailrace.state.database import Database
 from tailrace.state.folders import private_folder
@@ -14,6 +23,13 @@ from tailrace.state.sources import Known, known_sources, reidentify, source_numb
 from tailrace.store.journal import Checkpoint, Journal
 
 FOLDER = "journal"
+DIGEST_KEY = "digest-key"
+SLOTS = "segments"
+SAMPLED = "sample-"
+MOST_SLOTS = 2**15
+"""A slot is stored as 15 bits."""
+
+_decode_slots = msgspec.json.Decoder(list[tuple[str, str, int]]).decode
 
 
 def journal_folder(home: Path, activation_id: str) -> Path:
@@ -27,6 +43,39 @@ def open_journal(home: Path, activation_id: str, activation: str, *, whole: bool
     Raises ActivationBusy, StateDamaged or StateError.
     """
     return Journal(journal_folder(home, activation_id), activation, whole=whole)
+
+
+def open_memory(journal: Journal, activation: Activation, rule: str) -> Remembering | None:
+    """What tells changes of an activation; None where it exports every update. `rule` tells profiles
+    apart. Raises StateError."""
+    if activation.every_update:
+        return None
+    key = journal.setting(DIGEST_KEY)
+    if key is None:
+        key = secrets.token_bytes(32)
+        journal.keep({DIGEST_KEY: key})
+    rules = Rules(activation.triggers, activation.requalification)
+    made = Secrets(key, _slots(journal, activation), rule, timed=activation.requalification)
+    return Remembering(made, rules, journal.get, journal.refresh)
+
+
+def _slots(journal: Journal, activation: Activation) -> dict[tuple[str, str], int]:
+    """The number of each mapped segment, stored before it is used. One that was removed and added again
+    is another one: nobody kept up with its members meanwhile."""
+    stored = journal.setting(SLOTS)
+    known: list[tuple[str, str, int]] = [] if stored is None else _decode_slots(stored)
+    places = {tuple(each): number for number, each in enumerate(known)}
+    segments = [(each.namespace, each.id, each.created_at) for each in activation.segments]
+    new = [segment for segment in segments if segment not in places]
+    if new:
+        if len(known) + len(new) > MOST_SLOTS:
+            raise StateError(
+                f"activation {activation.name!r} has had more than {MOST_SLOTS:,} mapped segments",
+                hint=f"tailrace state reset {activation.name}",
+            )
+        places.update({segment: number for number, segment in enumerate(new, len(known))})
+        journal.keep({SLOTS: msgspec.json.encode([*known, *new])})
+    return {(namespace, id): places[namespace, id, created] for namespace, id, created in segments}
 
 
 class Openings:
@@ -55,27 +104,44 @@ class Openings:
                 self.notes.append(f"{source.name} is shorter than it was, so it is read as a new source")
                 break
             if source.identity.matches(other.identity):
+                if self._was_written_over(source.identity, other.number):
+                    self._reidentify(other, f"written-over:{uuid.uuid4()}")
+                    self.notes.append(f"{source.name} was written over, so it is read as a new source")
+                    break
                 if other.identity != identity:
                     self._reidentify(other, identity)
+                self._sample(source.identity, other.number)
                 return other.number
         else:
             if any(other.path == path for other in known):
                 self.notes.append(f"{source.name} is another file than it was, so it is read as a new source")
-        return self._new(identity, path)
+        number = self._new(identity, path)
+        self._sample(source.identity, number)
+        return number
 
-    def checkpoint(self, number: int) -> Checkpoint | None:
-        """Where an earlier run left the source of that number."""
-        if self._from_start:
-            return None
-        return self._journal.checkpoint(number)
+    def checkpoints(self, number: int) -> Sequence[Checkpoint | None]:
+        """Where an earlier run left the source of that number, by part of the state."""
+        return () if self._from_start else self._journal.checkpoints(number)
 
-    def checkpoints(self, number: int) -> tuple[Checkpoint | None, ...]:
-        """The same, by part."""
-        found = self._journal.checkpoints(number)
-        return (None,) * len(found) if self._from_start else found
+    def stale_before(self, number: int) -> int:
+        """The line of a source that is read again from its start, up to which it was read before."""
+        if not self._from_start:
+            return 0
+        return max((c.read_line for c in self._journal.checkpoints(number) if c is not None), default=0)
 
     def _new(self, identity: str, path: str) -> int:
         return source_number(self._database, self._activation_id, identity, path)
+
+    def _sample(self, identity: Identity, number: int) -> None:
+        """Keep what tells later whether the file was written over."""
+        name, sampled = f"{SAMPLED}{number}", f"{identity.size}:{identity.sample(identity.size)}".encode()
+        if self._journal.setting(name) != sampled:
+            self._journal.keep({name: sampled})
+
+    def _was_written_over(self, identity: Identity, number: int) -> bool:
+        """Whether what was in the file when it was opened last is there no more."""
+        size, _, sampled = (self._journal.setting(f"{SAMPLED}{number}") or b"").decode().partition(":")
+        return bool(size) and int(size) <= identity.size and identity.sample(int(size)) != sampled
 
     def _reidentify(self, known: Known, identity: str) -> None:
         reidentify(self._database, self._activation_id, known.number, identity)

@@ -113,9 +113,44 @@ def test_a_file_that_ends_before_one_part_of_its_lines_is_a_new_source(run: Run,
             journal.begin(2, "rule")
             journal.commit(2, [Share({}, {1: high if number == 9 else low}) for number in range(PARTS)])
             openings = Openings(t._foundation.database, id, journal)
-            assert openings.checkpoint(1) == low
             assert openings.checkpoints(1)[8:10] == (low, high)
             assert openings.number(open_sources(source, 2**20)[0]) == 2
             assert "is shorter than it was" in openings.notes[0]
             anew = Openings(t._foundation.database, id, journal, from_start=True)
-            assert anew.checkpoints(1) == (None,) * PARTS
+            assert not any(anew.checkpoints(1))
+
+
+def test_what_a_change_does_to_what_is_remembered_is_said_first(run: Run, source: Path) -> None:
+    def said(*options: str) -> str:
+        return run("activation", "update", "hot", *options).err
+
+    assert said("--every-update") == ""  # nothing is remembered yet
+    assert said("--only-changes") == ""
+    run("export", "hot", source)
+    assert said("--description", "other", "--trigger", "segments") == ""
+    attributes = tailrace_attributes()
+    assert said(*(word for path in reversed(attributes) for word in ("--attribute", path))) == ""
+    assert said("--add-attribute", "person.more") == (
+        "warning: the mapped attributes change: 3 profiles will each be exported once more, "
+        "at the next update\n"
+    )
+    assert said("--profile-key", "identity:ecid") == (
+        "warning: profiles get other keys, so the next export drops what is remembered of 3 profiles\n"
+    )
+    assert said("--every-update") == "warning: the next export drops what is remembered of 3 profiles\n"
+    run("export", "hot", source, "--from-start")
+    assert json.loads(run("state", "show", "hot", "--json").out)["state"]["profiles"] == 0
+
+
+def test_how_many_profiles_is_not_known_while_one_exports(run: Run, source: Path) -> None:
+    run("export", "hot", source)
+    with tailrace.open() as t, closing(open_journal(t.home, t.activations.get("hot").id, "hot")):
+        assert run("activation", "update", "hot", "--every-update").err == (
+            "warning: the next export drops what is remembered of all known profiles "
+            "(how many cannot be told while one exports)\n"
+        )
+
+
+def tailrace_attributes() -> list[str]:
+    with tailrace.open() as t:
+        return [*t.activations.get("hot").attributes]

@@ -238,7 +238,7 @@ def test_a_closed_terminal_settles_however_often_it_hangs_up(
     opened.append(terminal)
     os.close(source)
     os.write(sink, "".join(update(number) for number in range(3)).encode())
-    terminal.read_until("in flight")
+    terminal.read_until("in flight \x1b[0m\x1b[1m2")  # what was given was read
     terminal.vanish()
     for number in (first, *others):
         terminal.process.send_signal(number)

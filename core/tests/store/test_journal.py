@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from tailrace import ActivationBusy, StateDamaged, StateError
-from tailrace.ledger import Ledger
-from tailrace.pipeline.commit import Committer
+from tailrace.pipeline.commit import Committer, Group
 from tailrace.store import layout
 from tailrace.store.journal import Checkpoint, Journal, Share
 from tailrace.store.part import Part, check
@@ -107,15 +106,15 @@ class Clock:
 
 def test_a_commit_that_fails_is_told_once_and_nothing_follows() -> None:
     clock, tried = Clock(), threading.Event()
-    commits: list[Ledger] = []
+    commits: list[int] = []
 
-    def commit(ledger: Ledger, checkpoints: object) -> None:
-        commits.append(ledger)
+    def commit(group: Group) -> None:
+        commits.append(group.delivered)
         tried.set()
         raise StateError("full")
 
     committer = Committer(commit, clock)
-    committer.start(Ledger(received=1), {})
+    committer.start(Group([], (), 1))
     assert tried.wait(10)
     committer.stop()
     clock.now = 1.0
@@ -123,25 +122,25 @@ def test_a_commit_that_fails_is_told_once_and_nothing_follows() -> None:
         committer.due(clock.now, 0)
     assert committer.due(clock.now, 0) is False
     committer.stop()
-    committer.finish(Ledger(received=2), {})
-    assert [ledger.received for ledger in commits] == [1]
+    committer.finish(Group([], (), 2))
+    assert commits == [1]
 
 
 def test_the_last_commit_waits_for_the_one_under_way() -> None:
     going, begun = threading.Event(), threading.Event()
     commits: list[int] = []
 
-    def commit(ledger: Ledger, checkpoints: object) -> None:
+    def commit(group: Group) -> None:
         begun.set()
         going.wait(10)
-        commits.append(ledger.received)
+        commits.append(group.delivered)
 
     committer = Committer(commit, Clock())
-    committer.start(Ledger(received=1), {})
+    committer.start(Group([], (), 1))
     assert begun.wait(10)
     going.set()
     committer.stop()
-    committer.finish(Ledger(received=2), {})
+    committer.finish(Group([], (), 2))
     assert commits == [1, 2]
 
 

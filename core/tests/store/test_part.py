@@ -233,10 +233,34 @@ def test_runs_hold_what_they_were_made_of(numbers: set[int]) -> None:
 def test_a_limit_of_address_space_is_said(tmp_path: Path) -> None:
     code = (
         "import resource, sys; from pathlib import Path; from tailrace.store.part import Part\n"
-        "resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30)); Part(Path(sys.argv[1]))"
+        "resource.setrlimit(resource.RLIMIT_AS, (2**26, 2**26)); Part(Path(sys.argv[1]))"
     )
     ended = subprocess.run(
         [sys.executable, "-c", code, tmp_path / "a.mdb"], capture_output=True, text=True, check=False
     )
-    assert "StateError" in ended.stderr
+    assert "TooLittleMemory" in ended.stderr
     assert "the system allows too little address space" in ended.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps to a limit of address space")
+@pytest.mark.parametrize("limit", [2**25, 2**26], ids=["too little to start with", "too little for the map"])
+def test_too_little_address_space_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    """Or the remedy would be to forget all that is remembered."""
+    part = Part(tmp_path / "a.mdb")
+    part.commit({b"k": b"v"})
+    part.close()
+    program = (
+        f"import os, resource, sys; resource.setrlimit(resource.RLIMIT_AS, ({limit}, {limit}));"
+        "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    )
+    run = subprocess.run
+    monkeypatch.setattr(
+        "tailrace.store.verify.subprocess.run",
+        lambda command, **more: run([command[0], "-c", program, *command[1:]], **more),
+    )
+    with pytest.raises(StateError) as raised:
+        verify.find_damaged([tmp_path / "a.mdb"], whole=True)
+    assert not isinstance(raised.value, StateDamaged)
+    assert "ulimit -v" in (raised.value.hint or "")

@@ -13,6 +13,7 @@ from tailrace.cli.changes import (
     ProfileKey,
     Requalification,
     Triggers,
+    tell_effects,
     warn_of_moving_key,
 )
 from tailrace.cli.console import Console
@@ -275,6 +276,7 @@ def update(
                     start, add_attribute or (), remove_attribute or ()
                 )
         given = {key: value for key, value in changes.items() if value is not None}
+        tell_effects(console, t, t.activations.get(name), given)
         activation = t.activations.update(name, **given)
         listing.stored(
             console,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tailrace.cli import render
 from tailrace.cli.console import Console
-from tailrace.mapping import TRIGGERS
+from tailrace.errors import ActivationBusy, TailraceError
+from tailrace.mapping import TRIGGERS, read_attributes, read_profile_key
 
 if TYPE_CHECKING:
     from tailrace.client import Tailrace
@@ -62,3 +65,31 @@ def warn_of_moving_key(console: Console, t: Tailrace, activation: Activation) ->
             "the key of a profile can move when identities are added or removed; "
             "--profile-key identity:NAMESPACE or attribute:PATH fixes it"
         )
+
+
+def tell_effects(console: Console, t: Tailrace, activation: Activation, changes: Mapping[str, Any]) -> None:
+    """One line on what a change does to what is remembered of profiles, before it is made."""
+    if effect := _effect(activation, changes):
+        try:
+            count = t.state.show(activation.name).profiles
+        except ActivationBusy:
+            console.warn(effect.format("all known profiles (how many cannot be told while one exports)"))
+        except TailraceError:
+            return  # a damaged store is for the next export to tell of
+        else:
+            if count:
+                console.warn(
+                    effect.format(f"{render.count(count)} {'profile' if count == 1 else 'profiles'}")
+                )
+
+
+def _effect(activation: Activation, changes: Mapping[str, Any]) -> str | None:
+    if changes.get("every_update", False) and not activation.every_update:
+        return "the next export drops what is remembered of {}"
+    if activation.every_update:
+        return None
+    if "profile_key" in changes and read_profile_key(changes["profile_key"]) != activation.profile_key:
+        return "profiles get other keys, so the next export drops what is remembered of {}"
+    if "attributes" in changes and set(read_attributes(changes["attributes"])) != set(activation.attributes):
+        return "the mapped attributes change: {} will each be exported once more, at the next update"
+    return None

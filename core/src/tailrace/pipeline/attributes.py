@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from operator import attrgetter
@@ -97,11 +97,13 @@ class _Node:
 @dataclass(frozen=True, slots=True)
 class Attributes:
     """`fields` are the Struct's; `prune(update)` blanks what must not be written; `key(update)` is
-    the raw value at the key path, where the Struct holds it; `unseen` shrinks as `look` finds."""
+    the raw value at the key path, where the Struct holds it; `paths` are the mapped ones by what leads
+    to them in the Struct; `unseen` shrinks as `look` finds."""
 
     fields: list[Field]
     prune: Prune
     key: Callable[[Any], msgspec.Raw] | None
+    paths: Mapping[Attrs, str]
     unseen: dict[Attrs, str]
 
     def look(self, update: Any) -> None:
@@ -125,11 +127,14 @@ def read_attributes(texts: Sequence[str], key_path: Path | None) -> Attributes:
         tree.add(key_path)
     key_attrs = tree.attrs(key_path) if key_path is not None and (borrowed or key_path in paths) else None
 
+    by_attrs = {tree.attrs(path): format_path(path) for path in paths}
+
     return Attributes(
         fields=tree.fields,
         prune=tree.pruner(key_attrs if borrowed else None),
         key=_getter(key_attrs) if key_attrs is not None else None,
-        unseen={tree.attrs(path): format_path(path) for path in paths},
+        paths=by_attrs,
+        unseen=dict(by_attrs),
     )
 
 

@@ -7,21 +7,35 @@ gathered by the reading thread at one moment: counters and checkpoints that belo
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 
 from tailrace.destination import Clock
 from tailrace.errors import TailraceError
-from tailrace.ledger import Ledger
+from tailrace.ledger import SourcePosition
 from tailrace.pipeline.pool import start_thread
-from tailrace.store.journal import Checkpoint
+from tailrace.store.journal import Share
 
 EVERY = 0.2
 RECORDS = 2000
 """A commit follows after so many seconds or delivered records. What was delivered since, and what
 was in flight, is what a crash makes an export send again."""
 
-Commit = Callable[[Ledger, Mapping[int, Checkpoint]], None]
-"""Makes counters and checkpoints (by source number) true. Raises StateError."""
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What one commit makes true: a share for each part of the state, and profiles that are forgotten
+    before that. `delivered` counts the records of the run so far; `sources` tells people what the
+    checkpoints say."""
+
+    shares: Sequence[Share]
+    forgotten: Collection[bytes]
+    delivered: int
+    sources: tuple[SourcePosition, ...] = ()
+
+
+Commit = Callable[[Group], None]
+"""Makes a group true. Raises StateError."""
 
 
 class Committer:
@@ -33,10 +47,12 @@ class Committer:
         self._next = clock.monotonic() + EVERY
         self._delivered = 0
         self._changed = threading.Condition()
-        self._work: tuple[Ledger, Mapping[int, Checkpoint]] | None = None
+        self._work: Group | None = None
         self._closed = False
         self._failure: TailraceError | None = None
         self._told = False
+        self.sources: tuple[SourcePosition, ...] = ()
+        """As of the last commit that is true."""
         self._thread = start_thread(self._run, "tailrace-commit")
 
     def due(self, now: float, delivered: int) -> bool:
@@ -50,13 +66,18 @@ class Committer:
                 raise self._failure
             return self._work is None and self._failure is None
 
-    def start(self, ledger: Ledger, checkpoints: Mapping[int, Checkpoint]) -> None:
+    def start(self, group: Group) -> None:
         """Commit this, soon. The last one must be done."""
         self._next = self._clock.monotonic() + EVERY
-        self._delivered = ledger.delivered
+        self._delivered = group.delivered
         with self._changed:
-            self._work = (ledger, checkpoints)
+            self._work = group
             self._changed.notify_all()
+
+    def wait(self, patience: float) -> None:
+        """Until the one that is under way has come to its end, for at most so many seconds."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._work is None, patience)
 
     def stop(self) -> None:
         """Let the one that is under way come to its end, and start no more; may be called twice."""
@@ -65,13 +86,26 @@ class Committer:
             self._changed.notify_all()
         self._thread.join()
 
-    def finish(self, ledger: Ledger, checkpoints: Mapping[int, Checkpoint]) -> None:
+    def finish(self, group: Group) -> None:
         """The last commit, after `stop`; when it returns, it is true. Raises StateError, and what an
         earlier one raised that nobody was told of."""
         if self._failure is None:
-            self._commit(ledger, checkpoints)
+            try:
+                self._make_true(group)
+            except TailraceError as error:
+                self._failure = error
+                raise
         elif not self._told:
             raise self._failure
+
+    @property
+    def failed(self) -> bool:
+        """Whether a commit failed; none came after it."""
+        return self._failure is not None
+
+    def _make_true(self, group: Group) -> None:
+        self._commit(group)
+        self.sources = group.sources
 
     def _run(self) -> None:
         while True:
@@ -81,7 +115,7 @@ class Committer:
                     return
                 work = self._work
             try:
-                self._commit(*work)
+                self._make_true(work)
             except TailraceError as error:
                 self._failure = error
             except Exception as error:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -17,25 +18,46 @@ from tailrace.destination import KeyPlan
 from tailrace.keys import KeyRule
 from tailrace.objects import Activation
 from tailrace.pipeline.attributes import read_attributes
-from tailrace.pipeline.identities import identity_reader
+from tailrace.pipeline.identities import Found, identity_reader
 from tailrace.pipeline.invalid import UNREADABLE, InvalidUpdate, explain
 from tailrace.pipeline.keying import read_key
 from tailrace.pipeline.memberships import read_memberships
 from tailrace.pipeline.raw import ABSENT, Field, struct
+from tailrace.pipeline.sketch import Secrets, Sketcher, compile_sketches
 
 Project = Callable[[bytes], "tuple[str, bytes] | None"]
 
-__all__ = ["Compiled", "InvalidUpdate", "Project", "compile_activation", "compile_export"]
+
+class Selected(NamedTuple):
+    """An update that carries a mapped membership: its partition key, what is written of it, its
+    identity map as it was (ABSENT for none), and the identities found in there."""
+
+    key: str
+    update: Any
+    identity_map: Any
+    found: Found | None
+
+
+__all__ = ["Compiled", "InvalidUpdate", "Project", "Selected", "compile_activation", "compile_export"]
 
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """`project(line)` gives (partition key, record bytes), None where the update carries no mapped
-    membership, and raises InvalidUpdate. `unseen()` names the mapped segments and attributes that
-    no selected update has carried so far."""
+    """`select(line)` reads an update: None where it carries no mapped membership; raises
+    InvalidUpdate. `encode` makes the record bytes of what was selected. `project(line)` does both.
+    `unseen()` names the mapped segments and attributes that no selected update has carried so far.
+    `sketches(secrets)` compiles what tells changes."""
 
-    project: Project
+    select: Callable[[bytes], Selected | None]
+    encode: Callable[[Any], bytes]
     unseen: Callable[[], list[str]]
+    sketches: Callable[[Secrets], Sketcher]
+
+    def project(self, line: bytes) -> tuple[str, bytes] | None:
+        """The partition key and the record bytes; None where the update carries no mapped membership.
+        Raises InvalidUpdate."""
+        selected = self.select(line)
+        return None if selected is None else (selected.key, self.encode(selected.update))
 
 
 def compile_activation(activation: Activation, key: KeyPlan, key_bytes: int | None = None) -> Project:
@@ -67,16 +89,16 @@ def compile_export(activation: Activation, key: KeyPlan, key_bytes: int | None =
         value = update.segmentMembership
         return value is not None and select(update, value)
 
-    def project(line: bytes) -> tuple[str, bytes] | None:
+    def read(line: bytes) -> Selected | None:
         try:
             line.decode()  # msgspec does not check the UTF-8 of what it copies or skips
             update = decode(line)
             value = update.segmentMembership
             if value is None or not select(update, value):
                 return None
-            found = None
-            if update.identityMap is not ABSENT:
-                update.identityMap, found = reduce(update.identityMap, line)
+            found, identity_map = None, update.identityMap
+            if identity_map is not ABSENT:
+                update.identityMap, found = reduce(identity_map, line)
         except UNREADABLE as error:
             if isinstance(error, msgspec.ValidationError):
                 try:
@@ -93,10 +115,14 @@ def compile_export(activation: Activation, key: KeyPlan, key_bytes: int | None =
         if unseen_attributes:
             attributes.look(update)
         prune(update)
-        return partition_key, encode(update)
+        return Selected(partition_key, update, identity_map, found)
 
     def unseen() -> list[str]:
         names = [f"attribute {path}" for path in unseen_attributes.values()]
         return [*memberships.unseen(), *names]
 
-    return Compiled(project, unseen)
+    def sketches(secrets: Secrets) -> Sketcher:
+        mapped = memberships.mapped(secrets.slots)
+        return compile_sketches(secrets, key, attributes.paths, mapped, memberships.statuses, attributes.key)
+
+    return Compiled(read, encode, unseen, sketches)

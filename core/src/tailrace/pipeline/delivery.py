@@ -13,15 +13,20 @@ from dataclasses import dataclass
 
 from tailrace.destination import Clock, Failure, Limits
 from tailrace.errors import TailraceError, Unavailable
+from tailrace.pipeline.memory import Change, part_of_change
 from tailrace.pipeline.pack import Parcel
 from tailrace.pipeline.pool import Pool
-from tailrace.pipeline.settle import Track
+from tailrace.pipeline.settle import Unsettled
 from tailrace.pipeline.writing import Answered, Waiting, Writers
 
 log = logging.getLogger("tailrace.delivery")
 
 BUDGET = 6 * 2**20
 """Bytes of records and their updates held at once; the reader waits at the bound."""
+
+
+Settled = tuple[str, Change | None]
+"""Of a record that has met its fate: its key, and what was to become true of its profile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +67,10 @@ class Delivery:
         write_timeout: float,
         clock: Clock,
         bury: Callable[[Sequence[Refused]], None],
-        settled: Callable[[Iterable[str]], None] | None = None,
+        settled: Callable[[Sequence[Settled], bool], None] | None = None,
         budget: int = BUDGET,
     ) -> None:
-        """`settled` is told the keys of records that have met their fate."""
+        """`settled` is told of records that have met their fate, and whether they were delivered."""
         self._name = name
         self._give_up_after = give_up_after
         self._clock = clock
@@ -102,6 +107,13 @@ class Delivery:
             self.check()
             impatient = tick()
 
+    def begin(self, tick: Callable[[], bool]) -> None:
+        """Wait until those who write are ready, or will never be."""
+        while not self._writers.ready and self.failure is None:
+            self.wait()
+            if tick():
+                return
+
     def collect(self) -> None:
         """Settle what was answered meanwhile. A dead letter that cannot be kept ends the writing."""
         while (answered := self._writers.take()) is not None:
@@ -110,13 +122,22 @@ class Delivery:
             except TailraceError as error:
                 self._writers.fail(error)
 
-    def unsettled(self) -> Iterator[tuple[Track, int, int]]:
-        """Source, line number and offset of every record that waits for its fate."""
+    def unsettled(self) -> Iterator[Unsettled]:
+        """Every record that waits for its fate."""
         for parcel in self._parcels:
-            for _, _, _, track, offset, number in parcel.records:
-                yield track, number, offset
+            for _, _, _, track, offset, number, change in parcel.records:
+                yield track, part_of_change(change), number, offset
         for record in self._waiting:
-            yield record.track, record.number, record.offset
+            yield record.track, part_of_change(record.change), record.number, record.offset
+
+    def in_doubt(self) -> Iterator[Change]:
+        """Changes that may have been delivered: of writes that were left behind, and of records whose
+        last answer did not say."""
+        for parcel in self._parcels if self.abandoned or self._writers.hung else ():
+            yield from (record[6] for record in parcel.records if record[6] is not None)
+        for record in self._waiting:
+            if record.change is not None and record.change.in_doubt:
+                yield record.change
 
     def wait(self) -> None:
         """Until a write comes back and is settled, or a moment has passed."""
@@ -196,16 +217,18 @@ class Delivery:
             self._waiting.update(failing.values())
             self._parcels.discard(parcel)
             self._held -= parcel.held - sum(record.held for record in failing.values())
-            keys = [record[0] for index, record in enumerate(parcel.records) if index not in failures]
+            settled = [
+                (record[0], record[6]) for index, record in enumerate(parcel.records) if index not in failures
+            ]
         else:
             done = [record for index, record in enumerate(riders) if index not in failures]
-            keys = [record.key for record in done]
+            settled = [(record.key, record.change) for record in done]
             self._forget(done)
-        self.counts.delivered += len(keys)
-        if keys:
+        self.counts.delivered += len(settled)
+        if settled:
             self._failing_since = None
         if self._settled is not None:
-            self._settled(keys)
+            self._settled(settled, True)
         if failures:
             self._settle_failures(failing, failures, len(work))
 
@@ -225,7 +248,7 @@ class Delivery:
             self.counts.rejected += len(refused)
             self._forget([letter.record for letter in refused])
             if self._settled is not None:
-                self._settled(letter.record.key for letter in refused)
+                self._settled([(letter.record.key, letter.record.change) for letter in refused], False)
         if len(failures) == size and again:
             now = self._clock.monotonic()
             if self._failing_since is None:
@@ -239,7 +262,11 @@ class Delivery:
 
     def _send_again(self, records: Sequence[Waiting], failures: Sequence[Failure], size: int) -> None:
         self.counts.retries += len(records)
-        self.counts.ambiguous += sum(failure.kind == "ambiguous" for failure in failures)
+        for record, failure in zip(records, failures, strict=True):
+            if failure.kind == "ambiguous":
+                self.counts.ambiguous += 1
+                if record.change is not None:
+                    record.change.in_doubt = True
         last = failures[-1]
         self._last_refusal = f"{last.code}: {last.message}" if last.message else last.code
         log.info("write of %d: %d to send again, last %s", size, len(records), last.code)

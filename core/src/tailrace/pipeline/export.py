@@ -10,22 +10,25 @@ Nothing here knows what the destination is or where the state is kept.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from tailrace.errors import Interrupted, SourceUnreadable, TailraceError
-from tailrace.ledger import Ledger
-from tailrace.pipeline.commit import Committer
-from tailrace.pipeline.delivery import Delivery
+from tailrace.ledger import Ledger, SourcePosition
+from tailrace.pipeline.changes import Changes
+from tailrace.pipeline.commit import Committer, Group
+from tailrace.pipeline.delivery import Delivery, Settled
 from tailrace.pipeline.draining import WITHOUT_PROGRESS, Drain
 from tailrace.pipeline.job import Job, Progress
 from tailrace.pipeline.lanes import Lanes
 from tailrace.pipeline.letters import Letters
 from tailrace.pipeline.lines import LongLine
+from tailrace.pipeline.memory import Memory, Taken
 from tailrace.pipeline.reading import Reading
 from tailrace.pipeline.resume import unread
-from tailrace.pipeline.settle import Track
+from tailrace.pipeline.settle import Place, Track
 from tailrace.pipeline.sources import Source
-from tailrace.store.journal import Checkpoint
+from tailrace.pipeline.tally import Tally
+from tailrace.store.journal import PARTS, Share
 
 log = logging.getLogger("tailrace.export")
 
@@ -55,8 +58,12 @@ class Running:
         self._drain: Drain | None = None
         self._errors: list[TailraceError] = []
         self._warnings: list[str] = []
-        self._letters = Letters(job.letters, job.activation_id, job.clock, job.known_letters)
-        self._lanes = Lanes() if job.ordering == "key" else None
+        self._settled: tuple[SourcePosition, ...] | None = None
+        """What of the sources is settled, where that is not what was read and met its fate."""
+        self._tally = Tally()
+        self._letters = Letters(job.letters, job.activation_id, job.clock, self._tally, job.known_letters)
+        self._lanes = Lanes() if job.ordering == "key" or job.remembering is not None else None
+        self._changes = self._tell_changes()
         self._committer = Committer(job.commit, job.clock) if job.commit is not None else None
         self._delivery = Delivery(
             job.pool,
@@ -67,17 +74,38 @@ class Running:
             write_timeout=job.write_timeout,
             clock=job.clock,
             bury=self._letters.write_refused,
-            settled=self._lanes.settled if self._lanes is not None else None,
+            settled=self._settler(),
             budget=job.budget,
         )
         self._reading = Reading(
-            job.compiled.project,
+            job.compiled,
             job.plan.limits,
             self._letters,
             self._lanes,
+            self._changes,
             lambda parcel: self._delivery.submit(parcel, self._waiting),
+            by_key=job.ordering == "key",
             held=job.budget // PARCELS,
         )
+
+    def _tell_changes(self) -> Changes | None:
+        given = self._job.remembering
+        if given is None or self._lanes is None:
+            return None
+        memory = Memory(given.get, given.refresh)
+        sketcher = self._job.compiled.sketches(given.secrets)
+        by_key = self._job.ordering == "key"
+        return Changes(
+            self._job.compiled, sketcher, memory, given.rules, self._lanes, self._tally, by_key=by_key
+        )
+
+    def _settler(self) -> Callable[[Sequence[Settled], bool], None] | None:
+        """What is told of records that have met their fate."""
+        if self._changes is not None:
+            return self._changes.settled
+        if (lanes := self._lanes) is not None:
+            return lambda settled, delivered: lanes.settled([key for key, _ in settled])
+        return None
 
     def execute(self) -> Ledger:
         """Export all sources. Returns the ledger of a run that finished, dead letters or not;
@@ -114,13 +142,21 @@ class Running:
             if number in self._tracks:
                 self._warnings.append(f"{source.name} was named before, so it is read once")
                 continue
-            track = self._tracks[number] = Track(source.name, number, self._job.checkpoint_of(number))
+            track = self._tracks[number] = Track(
+                source.name, number, self._job.checkpoints_of(number), self._job.stale_before(number)
+            )
             if source.identity is not None:
                 self._kept.append(track)
+            else:  # what is read of it cannot be read again
+                self._delivery.begin(self._waiting)
+                if self._ending():
+                    return
             try:
                 self._read(source, track)
             except SourceUnreadable as error:
                 self._errors.append(error)
+                if error.spoilt:
+                    track.distrust()
         self._reading.close()
         if self._lanes is not None:
             self._empty_lanes(self._lanes)
@@ -128,14 +164,15 @@ class Running:
     def _met(self) -> int:
         """Updates whose fate is known or in hand. An interrupt may come between reading a line and
         that: the line counts as not read."""
-        settled = self._reading.filtered + self._letters.written
+        settled = self._reading.filtered + self._letters.written + self._tally.known
         return settled + self._reading.pending + self._delivery.counts.submitted
 
     def _ending(self) -> bool:
         return self._job.stop.is_set() or self._delivery.failure is not None
 
     def _read(self, source: Source, track: Track) -> None:
-        for block in unread(track, source.blocks(track.offset, track.line)):
+        part_of = self._changes.part if self._changes is not None else lambda line: 0
+        for block in unread(track, source.blocks(track.offset, track.line), part_of):
             if isinstance(block, LongLine):
                 self._reading.long_line(block, track)
             elif block.lines:
@@ -147,7 +184,16 @@ class Running:
             if self._lanes is not None and self._lanes.waiting:
                 self._move_lanes(self._lanes)
             self._tick()
+            if self._changes is not None and self._changes.memory.full:
+                self._await_commit(self._changes.memory)
             if self._ending():
+                return
+
+    def _await_commit(self, memory: Memory) -> None:
+        """Wait while too much is remembered that is not in the store."""
+        while self._committer is not None and memory.full and not self._ending():
+            self._committer.wait(PROGRESS_EVERY)
+            if self._waiting():
                 return
 
     # --- lanes --------------------------------------------------------------------------------
@@ -176,36 +222,55 @@ class Running:
 
     # --- settling -----------------------------------------------------------------------------
 
-    def _unsettled(self) -> dict[Track, list[tuple[int, int]]]:
-        """Line number and offset of all that was read and has not met its fate, by source."""
-        found: dict[Track, list[tuple[int, int]]] = {track: [] for track in self._tracks.values()}
-        for track, number, offset in self._delivery.unsettled():
-            found[track].append((number, offset))
-        for _, _, _, track, offset, number in self._reading.records():
-            found[track].append((number, offset))
-        for track, number, offset in self._letters.unwritten():
-            found[track].append((number, offset))
+    def _unsettled(self) -> dict[Track, list[list[Place]]]:
+        """All that was read and has not met its fate, by source and part of the state."""
+        parts = 1 if self._changes is None else PARTS
+        found: dict[Track, list[list[Place]]] = {
+            track: [[] for _ in range(parts)] for track in self._tracks.values()
+        }
+        for held in (self._delivery.unsettled(), self._reading.unsettled(), self._letters.unwritten()):
+            for track, part, number, offset in held:
+                found[track][part].append((number, offset))
         return found
 
-    def _snapshot(self) -> tuple[Ledger, dict[int, Checkpoint]]:
-        """Counters and checkpoints that belong together."""
+    def _snapshot(self) -> Group:
+        """Counters, checkpoints and what is remembered, as of one moment."""
         self._letters.write()
         self._delivery.collect()
         unsettled = self._unsettled()
-        checkpoints = {track.number: track.checkpoint(unsettled[track]) for track in self._kept}
+        parts = 1 if self._changes is None else PARTS
+        pending = [sum(len(places[part]) for places in unsettled.values()) for part in range(parts)]
+        taken = self._changes.memory.take() if self._changes is not None else Taken([{}], set())
+        counts = self._tally.shares(self._ledger(unsettled), pending)
+        shares = [
+            Share(
+                counts[part],
+                {track.number: track.checkpoint(part, unsettled[track][part]) for track in self._kept},
+                taken.changes[part],
+            )
+            for part in range(parts)
+        ]
         # A source that was read to its end and is settled does not change any more.
         current = next(reversed(self._tracks.values()), None)
-        self._kept = [track for track in self._kept if track is current or unsettled[track]]
-        return self._ledger(unsettled), checkpoints
+        self._kept = [track for track in self._kept if track is current or any(unsettled[track])]
+        delivered = self._delivery.counts.delivered
+        return Group(shares, taken.forgotten, delivered, self._positions(unsettled))
 
     def _commit_last(self) -> None:
         if self._committer is None:
             return
         self._committer.stop()
         try:
-            self._committer.finish(*self._snapshot())
+            if self._changes is not None:
+                self._changes.memory.committed()
+                for change in self._delivery.in_doubt():
+                    self._changes.memory.forget(change.profile)
+            self._committer.finish(self._snapshot())
         except TailraceError as error:
             self._errors.append(error)
+        if self._committer.failed:
+            committed = {position.number: position for position in self._committer.sources}
+            self._settled = tuple(committed.get(track.number, track.start) for track in self._tracks.values())
 
     def _patience(self) -> float:
         """Seconds for those who write to come to their end."""
@@ -216,7 +281,9 @@ class Running:
     def _tick(self) -> None:
         now = self._clock.monotonic()
         if self._committer is not None and self._committer.due(now, self._delivery.counts.delivered):
-            self._committer.start(*self._snapshot())
+            if self._changes is not None:
+                self._changes.memory.committed()
+            self._committer.start(self._snapshot())
         if now < self._next_progress:
             return
         self._next_progress = now + PROGRESS_EVERY
@@ -252,7 +319,7 @@ class Running:
         return self._ledger(self._unsettled(), warnings)
 
     def _ledger(
-        self, unsettled: Mapping[Track, Sequence[tuple[int, int]]], warnings: Sequence[str] = ()
+        self, unsettled: Mapping[Track, Sequence[Sequence[Place]]], warnings: Sequence[str] = ()
     ) -> Ledger:
         counts = self._delivery.snapshot()
         return Ledger(
@@ -260,16 +327,21 @@ class Running:
             received=self._reading.received,
             delivered=counts.delivered,
             filtered=self._reading.filtered,
+            unchanged=sum(self._tally.unchanged),
+            stale=sum(self._tally.stale),
             dead_lettered=self._letters.written + counts.rejected,
             pending=counts.pending + self._reading.pending,
             retries=counts.retries,
             ambiguous_resends=counts.ambiguous,
             writes=counts.writes,
             seconds=self._clock.monotonic() - self._started,
-            sources=tuple(track.position(unsettled[track]) for track in self._tracks.values()),
+            sources=self._positions(unsettled) if self._settled is None else self._settled,
             warnings=tuple(warnings),
-            reasons=self._letters.reasons(),
+            reasons=self._tally.reasons(),
         )
+
+    def _positions(self, unsettled: Mapping[Track, Sequence[Sequence[Place]]]) -> tuple[SourcePosition, ...]:
+        return tuple(track.position(unsettled[track]) for track in self._tracks.values())
 
     def _conclude(self) -> Ledger:
         errors = [*self._errors]
@@ -284,7 +356,7 @@ class Running:
             )
         warnings = [*self._job.notes, *self._warnings]
         received = self._reading.received
-        if not errors and not received and any(track.since for track in self._tracks.values()):
+        if not errors and not received and any(track.known_line for track in self._tracks.values()):
             warnings.append("nothing is new since an earlier run; --from-start reads all of it again")
         if not errors and received:
             warnings += [f"{name} was never seen" for name in self._job.compiled.unseen()]

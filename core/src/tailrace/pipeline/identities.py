@@ -35,8 +35,8 @@ Text = str | None
 Spaces = dict[str, list[Any]]
 """Namespace to entries in input order, each with an `id` (text or raw). None of them is empty."""
 
-Found = tuple[Spaces, Sequence[Text]]
-"""Every identity there is, and the ids flagged `primary: true`, in input order."""
+Found = tuple[Spaces, Sequence[tuple[str, Text]]]
+"""Every identity there is, and namespace and id of those flagged `primary: true`, in input order."""
 
 Reduce = Callable[[msgspec.Raw, bytes], tuple[Any, Found]]
 """From an identity map and its line to what is written (ABSENT for nothing) and what was found.
@@ -82,14 +82,14 @@ def identity_reader(
     return careful if keep_extra_fields else reduce
 
 
-def _take_flags(spaces: Spaces) -> Sequence[Text]:
-    """Blank the flags, so that they are not written; the ids of those that were true."""
-    primaries: list[Text] = []
-    for entries in spaces.values():
+def _take_flags(spaces: Spaces) -> Sequence[tuple[str, Text]]:
+    """Blank the flags, so that they are not written; the identities where they were true."""
+    primaries: list[tuple[str, Text]] = []
+    for namespace, entries in spaces.items():
         for entry in entries:
             if entry.primary is not ABSENT:
                 if entry.primary == TRUE:
-                    primaries.append(entry.id)
+                    primaries.append((namespace, entry.id))
                 entry.primary = ABSENT
     return primaries
 
@@ -107,7 +107,7 @@ def _careful(identity_map: msgspec.Raw, wanted: frozenset[str] | None, keep: boo
     whole = (_decode_raw(identity_map) if keep else None) or {}
     spaces: Spaces = {}
     written: dict[str, list[Any]] = {}
-    primaries: list[Text] = []
+    primaries: list[tuple[str, Text]] = []
     for namespace, entries in (decoded or {}).items():
         usable = {
             place: entry
@@ -117,7 +117,7 @@ def _careful(identity_map: msgspec.Raw, wanted: frozenset[str] | None, keep: boo
         if not usable:
             continue
         spaces[namespace] = list(usable.values())
-        primaries += [text(entry.id) for entry in usable.values() if entry.primary == TRUE]
+        primaries += [(namespace, text(entry.id)) for entry in usable.values() if entry.primary == TRUE]
         if wanted is not None and namespace not in wanted:
             continue
         if keep:

@@ -15,6 +15,8 @@ from tailrace.pipeline.commit import Commit
 from tailrace.pipeline.compile import Compiled
 from tailrace.pipeline.delivery import BUDGET
 from tailrace.pipeline.pool import Pool
+from tailrace.pipeline.remembering import Rules
+from tailrace.pipeline.sketch import Secrets
 from tailrace.pipeline.sources import Source
 from tailrace.store.journal import Checkpoint
 
@@ -30,6 +32,17 @@ class Progress:
     bytes_read: int
     bytes_total: int | None
     waiting: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Remembering:
+    """What is remembered of profiles, and which differences cause an export."""
+
+    secrets: Secrets
+    rules: Rules
+    get: Callable[[bytes], bytes | None]
+    """The value of a profile, as of the last `refresh`."""
+    refresh: Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +63,12 @@ class Job:
     write_timeout: float
     commit: Commit | None = None
     """Makes checkpoints and counters true; None for a run that keeps none."""
-    checkpoint_of: Callable[[int], Checkpoint | None] = lambda number: None
-    """Where an earlier run left the source of that number."""
+    checkpoints_of: Callable[[int], Sequence[Checkpoint | None]] = lambda number: ()
+    """Where an earlier run left the source of that number, by part of the state."""
+    stale_before: Callable[[int], int] = lambda number: 0
+    """The line of the source of that number before which an update may be stale; see `Track`."""
+    remembering: Remembering | None = None
+    """What tells changes; None where every update is exported."""
     ordering: Literal["key", "none"] = "none"
     """`key`: records of one partition key are accepted in input order."""
     known_letters: Set[tuple[int, int]] = frozenset()

@@ -54,13 +54,20 @@ def random_key() -> str:
 
 def candidates(found: Found, preferred: tuple[str, ...]) -> Iterator[str | None]:
     """The texts that may be the key by the identity rule, best first."""
+    for _, candidate in named_candidates(found, preferred):
+        yield candidate
+
+
+def named_candidates(found: Found, preferred: tuple[str, ...]) -> Iterator[tuple[str, str | None]]:
+    """The same, each with its namespace."""
     spaces, primaries = found
     yield from primaries
     for namespace in preferred:
         for entry in spaces.get(namespace, ()):
-            yield text(entry.id)
+            yield namespace, text(entry.id)
     for namespace in sorted(spaces):
-        yield from sorted(filter(None, (text(entry.id) for entry in spaces[namespace])))
+        for candidate in sorted(filter(None, (text(entry.id) for entry in spaces[namespace]))):
+            yield namespace, candidate
 
 
 def _identity(preferred: tuple[str, ...], finish: Callable[[str | None], str | None]) -> Read:

@@ -6,7 +6,6 @@ the destination refused; it alone works here.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence, Set
 
 from tailrace.deadletters import DeadLetterFile, Letter
@@ -15,7 +14,9 @@ from tailrace.errors import StateError
 from tailrace.oserrors import advice
 from tailrace.pipeline.delivery import Refused
 from tailrace.pipeline.ids import event_id, place_version, profile_key
-from tailrace.pipeline.settle import Track
+from tailrace.pipeline.memory import part_of_change
+from tailrace.pipeline.settle import Track, Unsettled
+from tailrace.pipeline.tally import Tally
 
 AT_ONCE = 500
 BYTES_AT_ONCE = 2**20
@@ -30,6 +31,7 @@ class Letters:
         file: DeadLetterFile,
         activation_id: str,
         clock: Clock,
+        tally: Tally,
         known: Set[tuple[int, int]] = frozenset(),
     ) -> None:
         """`known`: source number and offset of letters that a run left which was cut off. They were
@@ -38,9 +40,9 @@ class Letters:
         self._known = known
         self._activation_id = activation_id
         self._clock = clock
-        self._gathered: list[tuple[Track, Letter]] = []
+        self._tally = tally
+        self._gathered: list[tuple[Track, int, Letter]] = []
         self._bytes = 0
-        self._reasons: Counter[str] = Counter()
         self.written = 0
 
     @property
@@ -60,21 +62,22 @@ class Letters:
         offset: int,
         number: int,
         size: int | None = None,
+        part: int = 0,
     ) -> None:
         """Gather the letter of a line that cannot become a record."""
         letter = self._letter(reason, message, track, line, offset, number, size=size)
-        self._gathered.append((track, letter))
+        self._gathered.append((track, part, letter))
         self._bytes += len(line)
 
-    def unwritten(self) -> Iterator[tuple[Track, int, int]]:
-        """Source, line number and offset of what was gathered and not written."""
-        for track, letter in self._gathered:
-            yield track, letter.line, letter.offset
+    def unwritten(self) -> Iterator[Unsettled]:
+        """What was gathered and not written."""
+        for track, part, letter in self._gathered:
+            yield track, part, letter.line, letter.offset
 
     def write(self) -> None:
         """Write what was gathered. Raises StateError; then nothing of it counts as written."""
         if self._gathered:
-            self._write([letter for _, letter in self._gathered])
+            self._write([(part, letter) for _, part, letter in self._gathered])
             self.written += len(self._gathered)
             self._gathered, self._bytes = [], 0
 
@@ -82,22 +85,21 @@ class Letters:
         """Write the letters of records that the destination refused. Raises StateError."""
         self._write(
             [
-                self._letter(
-                    "rejected",
-                    each.failure.message or each.failure.code,
-                    each.record.track,
-                    each.record.line,
-                    each.record.offset,
-                    each.record.number,
-                    code=each.failure.code,
+                (
+                    part_of_change(each.record.change),
+                    self._letter(
+                        "rejected",
+                        each.failure.message or each.failure.code,
+                        each.record.track,
+                        each.record.line,
+                        each.record.offset,
+                        each.record.number,
+                        code=each.failure.code,
+                    ),
                 )
                 for each in refused
             ]
         )
-
-    def reasons(self) -> dict[str, int]:
-        """The letters on disk, by reason."""
-        return dict(self._reasons)
 
     def _letter(
         self,
@@ -125,8 +127,8 @@ class Letters:
             size=size,
         )
 
-    def _write(self, letters: Sequence[Letter]) -> None:
-        new = [each for each in letters if (each.source_number, each.offset) not in self._known]
+    def _write(self, letters: Sequence[tuple[int, Letter]]) -> None:
+        new = [each for _, each in letters if (each.source_number, each.offset) not in self._known]
         try:
             self._file.write(new, self._clock.time())
         except OSError as error:
@@ -134,4 +136,5 @@ class Letters:
                 f"dead letters cannot be written: {error.strerror}",
                 hint=f"{advice(error)}, then export the source again",
             ) from None
-        self._reasons.update(letter.reason for letter in letters)
+        for part, letter in letters:
+            self._tally.letters[part][letter.reason] += 1

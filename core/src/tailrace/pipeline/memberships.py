@@ -7,8 +7,9 @@ number (measured: even at about 30). `all`: everything is read.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -23,15 +24,29 @@ Entry = Any
 Spaces = dict[str, dict[str, Segment]]
 Dress = Callable[[Entry, Segment], None]
 
+Mapped = Callable[[Any], "list[tuple[int, Any, Any]]"]
+"""From a selected update to its mapped memberships: the number of the segment, its raw `status` and
+`lastQualificationTime`, ABSENT where it has none."""
+
+Statuses = Callable[[Any], "list[Any]"]
+"""From a selected update to raw bytes that are equal where all of that is equal but the times."""
+
+Slots = Mapping[tuple[str, str], int]
+"""The number of each mapped segment, by namespace and id."""
+
 
 @dataclass(frozen=True, slots=True)
 class Memberships:
     """`type` is that of the Struct field. `select(update, value)` says whether the update carries a
-    mapped membership and leaves in `update.segmentMembership` what is to be written."""
+    mapped membership and leaves in `update.segmentMembership` what is to be written, which is what
+    the reader that `mapped(slots)` makes looks at."""
 
     type: Any
     select: Callable[[Any, Any], bool]
     unseen: Callable[[], list[str]]
+    mapped: Callable[[Slots], Mapped]
+    statuses: Statuses | None = None
+    """The same without the times, where there is a shorter way."""
 
 
 def read_memberships(activation: Activation) -> Memberships:
@@ -44,13 +59,20 @@ def read_memberships(activation: Activation) -> Memberships:
         spaces.setdefault(segment.namespace, {})[segment.id] = segment
     entry, dress, strip = _entry(activation)
     unseen = {(segment.namespace, segment.id): None for segment in activation.segments}
+    stamps = _stamps_in_dict if activation.keep_extra_fields else _stamps
+
+    def names() -> list[str]:
+        return [f"segment {namespace}/{id}" for namespace, id in unseen]
+
     if activation.memberships == "all":
         made, select = _all(spaces, entry, dress, strip, unseen)
-    elif len(activation.segments) <= MANY:
+        return Memberships(made, select, names, lambda slots: _mapped_in_all(spaces, slots, stamps))
+    if len(activation.segments) <= MANY:
         made, select = _fields(spaces, entry, dress, unseen)
-    else:
-        made, select = _dictionaries(spaces, entry, dress, unseen)
-    return Memberships(made, select, lambda: [f"segment {namespace}/{id}" for namespace, id in unseen])
+        short = None if activation.keep_extra_fields else _statuses_in_fields(spaces)
+        return Memberships(made, select, names, lambda slots: _mapped_in_fields(spaces, slots, stamps), short)
+    made, select = _dictionaries(spaces, entry, dress, unseen)
+    return Memberships(made, select, names, lambda slots: _mapped_in_dictionaries(spaces, slots, stamps))
 
 
 def _json(value: object) -> msgspec.Raw:
@@ -224,3 +246,78 @@ def _all(
         return selected
 
     return dict[str, dict[str, entry | None] | None] | None, select
+
+
+# --- the mapped memberships of what was selected --------------------------------------------------
+
+Stamps = Callable[[Entry], "tuple[Any, Any]"]
+
+_stamps: Stamps = attrgetter("status", "lastQualificationTime")
+
+
+def _stamps_in_dict(entry: Entry) -> tuple[Any, Any]:
+    return entry.get("status", ABSENT), entry.get("lastQualificationTime", ABSENT)
+
+
+def _mapped_in_fields(spaces: Spaces, slots: Slots, stamps: Stamps) -> Mapped:
+    plans = [
+        (
+            attrgetter(f"n{number}"),
+            [(attrgetter(f"s{i}"), slots[namespace, id]) for i, id in enumerate(segments)],
+        )
+        for number, (namespace, segments) in enumerate(spaces.items())
+    ]
+
+    def mapped(update: Any) -> list[tuple[int, Any, Any]]:
+        found = []
+        for space_of, segments in plans:
+            space = space_of(update.segmentMembership)
+            if space is not None:
+                for entry_of, slot in segments:
+                    entry = entry_of(space)
+                    if entry is not None:
+                        found.append((slot, *stamps(entry)))
+        return found
+
+    return mapped
+
+
+def _statuses_in_fields(spaces: Spaces) -> Statuses | None:
+    """Those of one namespace, at their places."""
+    if len(spaces) > 1:
+        return None
+    (segments,) = spaces.values()
+    if len(segments) == 1:
+        return lambda update: [update.segmentMembership.n0.s0.status]
+    entries_of = attrgetter(*(f"s{i}" for i in range(len(segments))))
+
+    def statuses(update: Any) -> list[Any]:
+        entries = entries_of(update.segmentMembership.n0)
+        return [b"" if entry is None else entry.status for entry in entries]
+
+    return statuses
+
+
+def _mapped_in_dictionaries(spaces: Spaces, slots: Slots, stamps: Stamps) -> Mapped:
+    names = [*enumerate(spaces)]
+
+    def mapped(update: Any) -> list[tuple[int, Any, Any]]:
+        return [
+            (slots[namespace, id], *stamps(entry))
+            for number, namespace in names
+            for id, entry in (getattr(update.segmentMembership, f"n{number}") or {}).items()
+        ]
+
+    return mapped
+
+
+def _mapped_in_all(spaces: Spaces, slots: Slots, stamps: Stamps) -> Mapped:
+    def mapped(update: Any) -> list[tuple[int, Any, Any]]:
+        return [
+            (slots[namespace, id], *stamps(entry))
+            for namespace, space in update.segmentMembership.items()
+            for id, entry in space.items()
+            if id in spaces.get(namespace, ())
+        ]
+
+    return mapped

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tailrace.destination import Batch, Limits
+from tailrace.pipeline.memory import Change
 from tailrace.pipeline.settle import Track
 
-Packed = tuple[str, bytes, bytes, Track, int, int]
-"""A record on its way: key, data, the update as it was read, its source, offset and line number."""
+Packed = tuple[str, bytes, bytes, Track, int, int, Change | None]
+"""A record on its way: key, data, the update as it was read, its source, offset and line number, and
+what becomes true of its profile when it is delivered."""
 
 
 @dataclass(slots=True, eq=False)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from tailrace.destination import Limits
-from tailrace.pipeline.compile import InvalidUpdate, Project
+from tailrace.pipeline.changes import Changes
+from tailrace.pipeline.compile import Compiled, InvalidUpdate
 from tailrace.pipeline.lanes import Lanes
 from tailrace.pipeline.letters import Letters
 from tailrace.pipeline.lines import Block, LongLine
+from tailrace.pipeline.memory import part_of_change
 from tailrace.pipeline.pack import Packed, Parcel, record_size
-from tailrace.pipeline.settle import Track
+from tailrace.pipeline.settle import Track, Unsettled
 
 
 class Reading:
@@ -19,19 +21,26 @@ class Reading:
 
     def __init__(
         self,
-        project: Project,
+        compiled: Compiled,
         limits: Limits,
         letters: Letters,
         lanes: Lanes | None,
+        changes: Changes | None,
         hand_over: Callable[[Parcel], bool],
         *,
+        by_key: bool,
         held: int,
     ) -> None:
-        """`held` is the most bytes of memory in a parcel."""
-        self._project = project
+        """Without `changes` each selected update becomes a record. With `by_key` those of one
+        partition key go out one after the other. `held` is the most bytes of memory in a parcel."""
+        self._select = compiled.select
+        self._encode = compiled.encode
         self._limits = limits
+        self._most = min(limits.record_bytes, limits.bytes)
         self._letters = letters
         self._lanes = lanes
+        self._changes = changes
+        self._by_key = by_key
         self._hand_over = hand_over
         self._held = held
         self._parcel = Parcel()
@@ -39,9 +48,11 @@ class Reading:
 
     def block(self, block: Block, track: Track) -> bool:
         """Take the lines of a block. False: writing has ended."""
-        project, limits, letters = self._project, self._limits, self._letters
-        overhead, most = limits.record_overhead, min(limits.record_bytes, limits.bytes)
+        select, encode, changes = self._select, self._encode, self._changes
+        limits, letters = self._limits, self._letters
+        overhead, most = limits.record_overhead, self._most
         lanes, parcel = self._lanes, self._parcel
+        may_go = Lanes.enter if changes is None else self._may_go
         offset = end = block.offset
         number = block.number - 1
         since, filtered, blank = block.number, 0, 0  # what is not counted yet
@@ -50,7 +61,7 @@ class Reading:
                 offset = end
                 end += len(line)
                 try:
-                    projected = project(line)
+                    selected = select(line)
                 except InvalidUpdate as invalid:
                     if not line.strip():
                         blank += 1
@@ -63,17 +74,24 @@ class Reading:
                         letters.write()
                         number -= 1
                     continue
-                if projected is None:
+                if selected is None:
                     filtered += 1
                     continue
-                key, data = projected
+                if changes is None:
+                    key = selected[0]
+                    record: Packed = (key, encode(selected[1]), line, track, offset, number, None)
+                else:
+                    detected = changes.detect(selected, line, track, offset, number)
+                    if detected is None:
+                        continue
+                    record = detected
+                    key = record[0]
+                data = record[1]
                 size = len(data) + len(key) + overhead if key.isascii() else record_size(key, data, overhead)
                 if size > most:
-                    message = f"the record is {size:,} bytes; the limit is {most:,}"
-                    letters.add("too-large", message, track, line, offset, number)
+                    self._too_large(record, size)
                     continue
-                record = (key, data, line, track, offset, number)
-                if lanes is not None and not lanes.enter(record, size):
+                if lanes is not None and not may_go(lanes, record, size):
                     continue
                 if not parcel.has_room(size, limits, self._held):
                     # What comes next may take long or end the run, so all is told as of before this line.
@@ -113,7 +131,18 @@ class Reading:
 
     def pack_released(self) -> None:
         """Pack what may leave its lane now."""
-        for record, size in self._lanes.released() if self._lanes is not None else ():
+        for entry in self._lanes.released() if self._lanes is not None else ():
+            record, size = entry.record, entry.size
+            if entry.sketch is not None and self._changes is not None:
+                compared = self._changes.compare(entry)
+                if compared is None:
+                    continue
+                record = compared
+                size = record_size(record[0], record[1], self._limits.record_overhead)
+                if size > self._most:
+                    self._too_large(record, size)
+                    self._changes.let_go(record)
+                    continue
             if not self._parcel.has_room(size, self._limits, self._held):
                 self.close()
             self._parcel.add(record, size)
@@ -124,11 +153,24 @@ class Reading:
         in_lanes = self._lanes.waiting if self._lanes is not None else 0
         return len(self._parcel) + in_lanes + self._letters.waiting
 
-    def records(self) -> Iterator[Packed]:
+    def unsettled(self) -> Iterator[Unsettled]:
         """Records that were not handed over."""
-        yield from self._parcel.records
+        for _, _, _, track, offset, number, change in self._parcel.records:
+            yield track, part_of_change(change), number, offset
         if self._lanes is not None:
-            yield from self._lanes.records()
+            yield from self._lanes.unsettled()
+
+    def _may_go(self, lanes: Lanes, record: Packed, size: int) -> bool:
+        """Whether nothing is before it in its lanes; it is the first of its profile."""
+        if record[6] is not None:
+            lanes.occupy(record[6].profile)
+        return not self._by_key or lanes.enter(record, size)
+
+    def _too_large(self, record: Packed, size: int) -> None:
+        _, _, line, track, offset, number, change = record
+        message = f"the record is {size:,} bytes; the limit is {self._most:,}"
+        part = part_of_change(change)
+        self._letters.add("too-large", message, track, line, offset, number, part=part)
 
     def _count(self, received: int, filtered: int) -> None:
         self.received += received

@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 from tailrace.pipeline.lines import Block, LongLine
 from tailrace.pipeline.settle import Track
 
+PartOf = Callable[[bytes], int]
 
-def unread(track: Track, blocks: Iterable[Block | LongLine]) -> Iterator[Block | LongLine]:
-    """The lines of a source that no earlier run has settled. `blocks` begins where the track does."""
-    if track.since is None:
+
+def unread(
+    track: Track, blocks: Iterable[Block | LongLine], part_of: PartOf = lambda line: 0
+) -> Iterator[Block | LongLine]:
+    """The lines of a source that no earlier run has settled. `blocks` begins where the track does;
+    `part_of` tells to which part of the state a line belongs."""
+    if not track.known_line:
         yield from blocks
         return
     for block in blocks:
         if isinstance(block, LongLine):
-            if not track.settled_before(block.number, block.length):
+            if not track.settled_before(block.number, block.length, lambda: 0):
                 yield block
-        elif not block.lines or block.number >= track.since.read_line:
+        elif not block.lines or block.number >= track.known_line:
             yield block
         else:
-            yield from _parts(track, block)
+            yield from _parts(track, block, part_of)
 
 
-def _parts(track: Track, block: Block) -> Iterator[Block]:
+def _parts(track: Track, block: Block, part_of: PartOf) -> Iterator[Block]:
     offset = start = block.offset
     first = block.number
     lines: list[bytes] = []
     for number, line in enumerate(block.lines, block.number):
-        if track.settled_before(number, len(line.removesuffix(b"\n"))):
+        if track.settled_before(number, len(line.removesuffix(b"\n")), partial(part_of, line)):
             if lines:
                 yield Block(lines, start, first)
             lines = []

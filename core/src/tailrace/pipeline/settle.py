@@ -2,63 +2,101 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from tailrace.ledger import SourcePosition
 from tailrace.store.journal import Checkpoint
 from tailrace.store.runs import Runs
+
+UNREAD = Checkpoint(0, 1, 1)
+
+Place = tuple[int, int]
+"""Line number and offset."""
+
+
+Unsettled = tuple["Track", int, int, int]
+"""Of an update that waits for its fate: source, part of the state, line number, offset."""
 
 
 class Track:
     """One source on its way. `offset` and `line` are where the next line to read begins; what was
     read and waits for its fate is known to whoever holds it, and told to `checkpoint`."""
 
-    def __init__(self, source: str, number: int, since: Checkpoint | None = None) -> None:
+    def __init__(
+        self,
+        source: str,
+        number: int,
+        since: Sequence[Checkpoint | None] = (),
+        stale_before: int = 0,
+    ) -> None:
+        """`since` is where an earlier run left off, by part; empty at the beginning. In lines before
+        `stale_before`, which were read by earlier runs too, what is not newer than what is remembered
+        of its profile is stale."""
         self.source = source
         self.number = number
-        self.since = since
-        """Where an earlier run left off; None at the beginning."""
-        self.offset, self.line = (since.offset, since.line) if since else (0, 1)
+        self.since = [checkpoint or UNREAD for checkpoint in since] if any(since) else []
+        self.offset, self.line = min(((c.offset, c.line) for c in self.since), default=(0, 1))
+        self.start = SourcePosition(source=source, number=number, offset=self.offset, line=self.line)
         self.tail = 0
         """Length of a last line without an end, if that is what was read last."""
+        self.known_line = max((c.read_line for c in self.since), default=0)
+        """No earlier run has come to this line, or beyond it."""
+        self.stale_before = stale_before
+        self._distrusted = False
+
+    def distrust(self) -> None:
+        """What was read of it may have been wrong: the next run begins at the beginning."""
+        self._distrusted = True
 
     def moved(self, offset: int, line: int, tail: int = 0) -> None:
         """All before this place was read."""
         self.offset, self.line, self.tail = offset, line, tail
 
-    def checkpoint(self, unsettled: Iterable[tuple[int, int]]) -> Checkpoint:
-        """Where to go on, when of what was read the lines (number, offset) are not settled."""
+    def checkpoint(self, part: int, unsettled: Iterable[Place]) -> Checkpoint:
+        """Where to go on with that part, when of its lines that were read these are not settled."""
+        if self._distrusted:
+            return UNREAD
         waiting = sorted(unsettled)
         numbers = [number for number, _ in waiting]
         read_line = self.line
         tail = self.tail
-        if self.since is not None and self.line < self.since.read_line:  # not yet where it was
-            numbers += self._ahead()
-            read_line, tail = self.since.read_line, self.since.tail
+        since = self.since[part] if self.since else None
+        if since is not None and self.line < since.read_line:  # not yet where it was
+            numbers += self._ahead(since)
+            read_line, tail = since.read_line, since.tail
         runs = Runs.of(numbers)
         line, offset = waiting[0] if waiting else (self.line, self.offset)
         if not waiting and self.tail:
             line, offset = self.line - 1, self.offset - self.tail
         return Checkpoint(offset, line, read_line, runs.starts, runs.ends, tail)
 
-    def position(self, unsettled: Iterable[tuple[int, int]]) -> SourcePosition:
-        """The place before which everything is settled, for people."""
-        line, offset = min(unsettled, default=(self.line, self.offset))
+    def position(self, unsettled: Iterable[Iterable[Place]]) -> SourcePosition:
+        """The place before which everything is settled, for people. `unsettled` by part."""
+        if self._distrusted:
+            return SourcePosition(source=self.source, number=self.number, offset=0, line=1)
+        line, offset = min((place for part in unsettled for place in part), default=(self.line, self.offset))
         return SourcePosition(source=self.source, number=self.number, offset=offset, line=line)
 
-    def _ahead(self) -> list[int]:
+    def _ahead(self, since: Checkpoint) -> list[int]:
         """Unsettled lines of an earlier run that this one has not come to."""
-        assert self.since is not None
-        runs = self.since.unsettled
+        runs = since.unsettled
         return [
             number
             for start, end in zip(runs.starts, runs.ends, strict=True)
             for number in range(max(start, self.line), end)
         ]
 
-    def settled_before(self, number: int, length: int) -> bool:
-        """Whether the line of that number and length met its fate in an earlier run."""
-        if self.since is None or number >= self.since.read_line or number in self.since.unsettled:
-            return False
-        grew = self.since.tail and number == self.since.read_line - 1 and length != self.since.tail
-        return not grew
+    def settled_before(self, number: int, length: int, part: Callable[[], int]) -> bool:
+        """Whether the line of that number and length, which belongs to that part, met its fate in an
+        earlier run. `part` is asked only where the parts do not agree."""
+        settled = {_settled_before(since, number, length) for since in self.since}
+        if len(settled) == 2:
+            return _settled_before(self.since[part()], number, length)
+        return True in settled
+
+
+def _settled_before(since: Checkpoint, number: int, length: int) -> bool:
+    if number >= since.read_line or number in since.unsettled:
+        return False
+    grew = since.tail and number == since.read_line - 1 and length != since.tail
+    return not grew

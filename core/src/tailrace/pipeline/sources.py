@@ -242,6 +242,7 @@ def _blocks(
     """The lines of what may be compressed. Raises SourceUnreadable where it breaks."""
     content = Unpacked(read, compressed=name.endswith((".gz", ".zst")))
     cutter = LineCutter(content.read, max_line)
+    spoilt = False
     try:
         if offset and raw is not None:
             cutter = LineCutter(_from(content, raw, offset), max_line, offset, number)
@@ -251,13 +252,18 @@ def _blocks(
     except Exception as error:
         if type(error).__name__ not in FAILURES:
             raise
-        what = str(error)
+        what, spoilt = str(error), not content.proven  # sums stand behind what they are of
     else:
         return
-    raise SourceUnreadable(
+    broken = SourceUnreadable(
         f"source {name} broke behind byte {cutter.offset} of its content: {what}",
-        hint="mend the file and export it again: that goes on behind what an export has settled",
+        hint="mend the file and export it again; it is read from its beginning, since what came before may "
+        "have been wrong"
+        if spoilt
+        else "mend the file and export it again: that goes on behind what an export has settled",
     )
+    broken.spoilt = spoilt
+    raise broken
 
 
 def _from(content: Unpacked, raw: IO[bytes], offset: int) -> Read:

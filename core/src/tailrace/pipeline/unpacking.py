@@ -49,6 +49,7 @@ class Unpacked:
         self._compressed = compressed
         self._head = b""
         self._content: Read | None = None
+        self._members: _Members | None = None
 
     def read(self, size: int) -> bytes | None:
         """Raises EOFError where compressed bytes end too early, and what the decompressor raises."""
@@ -57,6 +58,11 @@ class Unpacked:
             if self._content is None:
                 return None
         return self._content(size)
+
+    @property
+    def proven(self) -> bool:
+        """Whether no sum that was not checked yet covers anything that was given."""
+        return self._members is None or self._members.proven
 
     def _tell(self) -> Read | None:
         """How the content is to be read; None before enough has come."""
@@ -68,9 +74,11 @@ class Unpacked:
                 break
             self._head += more
         if self._head.startswith(GZIP):
-            return _Members(self._head, self._stored, _GzipMember, b"\0").read
+            self._members = _Members(self._head, self._stored, _GzipMember, b"\0")
         if self._head.startswith(ZSTD) or _is_skippable(self._head):
-            return _Members(self._head, self._stored, _zstd_frame, b"").read
+            self._members = _Members(self._head, self._stored, _zstd_frame, b"")
+        if self._members is not None:
+            return self._members.read
         if self._compressed and self._head:
             raise EOFError("its first bytes are neither gzip nor zstd")
         return self._plain
@@ -120,6 +128,8 @@ class _Members:
         self._padding = padding
         self._input = head
         self._member: Member | None = new()
+        self.proven = True
+        """All that was given was of members whose sums fit."""
 
     def read(self, size: int) -> bytes | None:
         while True:
@@ -143,6 +153,7 @@ class _Members:
             if member.eof:
                 self._input, self._member = member.unused_data, None
             if content:
+                self.proven = member.eof
                 return content
 
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from tailrace.destination import Batch, Clock, Failure, Limits
 from tailrace.errors import PluginError, TailraceError
 from tailrace.pipeline.answers import UNKNOWN_FATE
+from tailrace.pipeline.memory import Change
 from tailrace.pipeline.pack import Parcel, held, record_size
 from tailrace.pipeline.pool import Answer, Pool
 from tailrace.pipeline.retry import Pace
@@ -41,6 +42,7 @@ class Waiting:
     track: Track
     offset: int
     number: int
+    change: Change | None
 
     @property
     def held(self) -> int:
@@ -159,6 +161,11 @@ class Writers:
     def under_way(self) -> int:
         """Writes that have begun and are not back."""
         return len(self._under_way)
+
+    @property
+    def ready(self) -> bool:
+        """Whether those who write have begun."""
+        return self._pool.ready
 
     @property
     def ending(self) -> bool:

@@ -31,7 +31,7 @@ def _forgotten(broken: bool) -> Iterator[None]:
     """Where an earlier run ended is forgotten."""
     from tailrace.opening import Openings
 
-    with mock.patch.object(Openings, "checkpoint", return_value=None) if broken else nullcontext():
+    with mock.patch.object(Openings, "checkpoints", return_value=()) if broken else nullcontext():
         yield
 
 

@@ -23,8 +23,8 @@ import lmdb
 from tailrace.errors import StateDamaged, StateError
 from tailrace.store.notes import leave_note, note_of, sync_folder
 
-MAP_SIZE = 2**34
-"""Bytes of address space that a part may grow into; the file is as long as what it holds."""
+MAP_SIZE = 2**26
+"""Bytes of address space that a part begins with; it takes twice as much whenever that is full."""
 
 FORMAT = 1
 """Raised when older versions can no longer read what a newer one writes."""
@@ -39,6 +39,10 @@ _TOTAL = struct.Struct("<HQQ")
 _TOTAL_KEY = b"\0total"
 _AT_ONCE = 4096
 _BROKEN = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.PanicError)
+
+
+class TooLittleMemory(StateError):
+    """The file may be whole; this process cannot map it."""
 
 
 class Part:
@@ -261,9 +265,9 @@ def _open(path: Path, map_size: int, *, readonly: bool) -> Any:
     except (lmdb.InvalidError, lmdb.CorruptedError, lmdb.VersionMismatchError, lmdb.PanicError) as error:
         raise damaged(path, _reason(error)) from None
     except lmdb.MemoryError:
-        raise StateError(
+        raise TooLittleMemory(
             f"the store {path} cannot be opened: the system allows too little address space",
-            hint=f"it maps {max(map_size, size) / 2**30:.0f} GiB, most of it unused; see ulimit -v",
+            hint=f"it maps {max(map_size, size) / 2**20:,.0f} MiB; see ulimit -v",
         ) from None
     except lmdb.Error as error:
         raise StateError(

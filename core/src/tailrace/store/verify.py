@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tailrace.errors import StateDamaged, StateError
 from tailrace.store.notes import left_well
-from tailrace.store.part import check, damaged
+from tailrace.store.part import TooLittleMemory, check, damaged
 
 _PATIENCE = 600.0
 _WHOLE = "whole"
@@ -25,8 +25,8 @@ def find_damaged(paths: Sequence[Path], *, whole: bool | None = None) -> dict[Pa
 
 
 def verify(paths: Sequence[Path]) -> dict[Path, StateDamaged]:
-    """Read these files and compare their sums. Where the reading process ends at one of them, those
-    behind it count as damaged too."""
+    """Read these files and compare their sums. Where the reading process is ended by one of them, those
+    behind it count as damaged too. Raises StateError where it is not the files that keep it from that."""
     late = False
     try:
         ended = subprocess.run(
@@ -38,6 +38,11 @@ def verify(paths: Sequence[Path]) -> dict[Path, StateDamaged]:
             check=False,
         )
         said = ended.stdout
+        if ended.returncode > 0:
+            raise StateError(
+                "the stores of the activation cannot be read to see whether they are whole",
+                hint="the system allows too little memory or address space; see ulimit -v",
+            )
     except subprocess.TimeoutExpired as error:
         late, said = True, error.stdout or b""
     words = said.decode("ascii", "replace").split()
@@ -52,10 +57,12 @@ def verify(paths: Sequence[Path]) -> dict[Path, StateDamaged]:
 
 
 def main(paths: Sequence[str]) -> None:
-    """Say of each file how it is, as soon as it is known."""
+    """Say of each file how it is, as soon as it is known. Raises where that has other reasons."""
     for path in paths:
         try:
             check(Path(path))
+        except TooLittleMemory:
+            raise
         except StateError:
             word = _UNFIT
         else:
