@@ -28,7 +28,7 @@ from tailrace.pipeline.remembering import Rules
 from tailrace.pipeline.sketch import Secrets
 from tailrace.pipeline.sources import open_sources
 from tailrace.runs import ledger_of
-from tailrace.store.journal import Checkpoint, Share, part_of
+from tailrace.store.journal import PARTS, Checkpoint, Share, part_of
 from tests.endtoend import SEGMENT
 
 LIMITS = Limits(records=10, bytes=100_000, record_bytes=50_000, key_bytes=256)
@@ -176,7 +176,9 @@ def export(
             on_progress=on_progress,
             budget=budget,
             commit=None if commit is None and store is None else commit_group,
-            checkpoints_of=lambda number: () if checkpoint is None else (checkpoint,),
+            checkpoints_of=lambda number: (
+                store.checkpoints if store is not None else () if checkpoint is None else (checkpoint,)
+            ),
             remembering=None if store is None else store.remembering(),
             ordering=ordering,
         )
@@ -204,6 +206,8 @@ class Store:
     values: dict[bytes, bytes] = field(default_factory=dict)
     groups: list[Group] = field(default_factory=list)
     seen: dict[bytes, bytes] = field(default_factory=dict)
+    checkpoints: Sequence[Checkpoint | None] = ()
+    """By part, of the only source; empty for one that is not known again."""
 
     def remembering(self) -> Remembering:
         self.refresh()
@@ -221,12 +225,20 @@ class Store:
         for profile in group.forgotten:
             self.values.pop(profile, None)
         for part, share in enumerate(group.shares):
-            for profile, value in share.changes.items():
-                assert part_of(profile) == part
-                if value is None:
-                    self.values.pop(profile, None)
-                else:
-                    self.values[profile] = value
+            self.take(part, share)
+
+    def take(self, part: int, share: Share) -> None:
+        """What one part is given."""
+        if share.checkpoints:
+            checkpoints = [*(self.checkpoints or [None] * PARTS)]
+            checkpoints[part] = share.checkpoints[1]
+            self.checkpoints = checkpoints
+        for profile, value in share.changes.items():
+            assert part_of(profile) == part
+            if value is None:
+                self.values.pop(profile, None)
+            else:
+                self.values[profile] = value
 
 
 def ending(export: Callable[[], Ledger]) -> tuple[Ledger, TailraceError | None]:

@@ -35,32 +35,36 @@ COMMIT = ("begun", "written", "committed")
 WAIT = 30.0
 
 DRIVER = """
-import os, signal, sys
-from tailrace.store import part
-stage, number = sys.argv[1], int(sys.argv[2])
-left = iter(range(number, -1, -1))
-commit = part.Part.commit
+import itertools, os, signal, sys, threading
+from tailrace.store import commits, part
+stage, number, main_process = sys.argv[1], int(sys.argv[2]), os.getpid()
+turns, here = itertools.count(1), threading.local()
+commit, apply = commits._commit, part._apply
 
 def die():
-    os.kill(os.getpid(), signal.SIGKILL)
+    os.kill(main_process, signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)  # that which commits
 
-class Dying(dict):
-    def items(self):
-        yield from super().items()
-        die()  # all is written, nothing committed
-
-def dying(self, changes):
-    if next(left) > 0:
-        return commit(self, changes)
-    if stage == "begun":
+def dying_commit(*given):
+    chosen = next(turns) == number
+    if chosen and stage == "begun":
         die()
-    commit(self, Dying(changes) if stage == "written" else changes)
-    die()
+    here.dies = chosen and stage == "written"
+    commit(*given)
+    if chosen:
+        die()
 
-part.Part.commit = dying
+def dying_apply(*given):
+    made = apply(*given)
+    if getattr(here, "dies", False):
+        die()  # all is written, nothing committed
+    return made
+
+commits._commit, part._apply = dying_commit, dying_apply
 from tailrace.cli import main
 sys.exit(main(sys.argv[3:]))
 """
+"""Dies at a commit of that number, of which each part of the state has its own."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ class Kill:
 def kills(trigger: str, count: int) -> list[Kill]:
     """The same every time."""
     draw = random.Random(f"{trigger} {count}")
-    return [Kill(trigger, draw.randint(1, 4 if trigger in SERVER else 2)) for _ in range(count)]
+    return [Kill(trigger, draw.randint(1, 4 if trigger in SERVER else 48)) for _ in range(count)]
 
 
 def source(site: Site) -> Path:

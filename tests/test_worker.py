@@ -15,13 +15,16 @@ from typing import Any
 import pytest
 
 from tailrace import Misconfigured
-from tailrace.pipeline.process import _pack
+from tailrace.forking import pack_error
 from tests.endtoend import Ended, Site, children, keys, updates
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the process that writes is a fork, on Linux")
 
 WAIT = 30.0
 COUNT = 3000
+
+COMMITTER, WRITER = 0, 1
+"""The processes of an export, in the order in which they begin."""
 
 
 def during(site: Site, number: int, act: Callable[[int], None]) -> Ended:
@@ -47,13 +50,22 @@ def during(site: Site, number: int, act: Callable[[int], None]) -> Ended:
 @linux
 def test_a_writing_process_that_dies_ends_the_run_and_loses_nothing(site: Site) -> None:
     def kill_worker(pid: int) -> None:
-        (worker,) = children(pid)
-        os.kill(worker, signal.SIGKILL)
+        os.kill(children(pid)[WRITER], signal.SIGKILL)
 
     end = during(site, 3, kill_worker)
     assert end.code == 7
     assert "the process that writes to it ended by signal 9" in end.first
     assert end.ledger["pending"] > 0
+    site.export(site.folder / "in.jsonl")
+    assert set(site.arrived()) == set(keys(COUNT))
+
+
+@linux
+def test_a_committing_process_that_dies_ends_the_run_and_loses_nothing(site: Site) -> None:
+    end = during(site, 3, lambda pid: os.kill(children(pid)[COMMITTER], signal.SIGKILL))
+    assert end.code == 3
+    assert end.first == "error: the process that keeps the state ended by signal 9"
+    assert [position["line"] for position in end.ledger["sources"]] == [1]
     site.export(site.folder / "in.jsonl")
     assert set(site.arrived()) == set(keys(COUNT))
 
@@ -71,13 +83,12 @@ def ended(worker: int) -> bool:
 def test_the_writing_process_ends_with_the_other(
     site: Site, how: tuple[signal.Signals, ...], stopped: bool
 ) -> None:
-    """It would keep the activation's lock otherwise."""
+    """And so does the one that commits. They would keep the activation's lock otherwise."""
     workers: list[int] = []
 
     def end_reader(pid: int) -> None:
-        (worker,) = children(pid)
-        workers.append(os.pidfd_open(worker))
-        if stopped:
+        workers.extend(map(os.pidfd_open, children(pid)))
+        for worker in children(pid) if stopped else ():
             os.kill(worker, signal.SIGSTOP)
         reader = os.pidfd_open(pid)
         os.kill(pid, how[0])
@@ -86,8 +97,10 @@ def test_the_writing_process_ends_with_the_other(
         os.close(reader)
 
     assert during(site, 2, end_reader).code in (-signal.SIGKILL, 130)
-    assert ended(workers[0])
-    os.close(workers[0])
+    assert len(workers) == 2
+    for worker in workers:
+        assert ended(worker)
+        os.close(worker)
     site.export(site.folder / "in.jsonl")
     assert set(site.arrived()) == set(keys(COUNT))
 
@@ -95,8 +108,7 @@ def test_the_writing_process_ends_with_the_other(
 @linux
 def test_a_writing_process_that_takes_nothing_does_not_hold_up_a_stop(site: Site) -> None:
     def stop(pid: int) -> None:
-        (worker,) = children(pid)
-        os.kill(worker, signal.SIGSTOP)
+        os.kill(children(pid)[WRITER], signal.SIGSTOP)
         os.kill(pid, signal.SIGTERM)
 
     stopped = during(site, 2, stop)
@@ -163,9 +175,9 @@ class Odd(Misconfigured):
 
 
 def test_an_error_that_cannot_be_packed_keeps_what_it_says() -> None:
-    there = pickle.loads(_pack(Odd("what happened", 1)))
+    there = pickle.loads(pack_error(Odd("what happened", 1)))
     assert (type(there), there.message, there.hint) == (Misconfigured, "what happened", "a hint")
-    whole = pickle.loads(_pack(Misconfigured("stream missing", hint="make it")))
+    whole = pickle.loads(pack_error(Misconfigured("stream missing", hint="make it")))
     assert (type(whole), whole.message, whole.hint) == (Misconfigured, "stream missing", "make it")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -213,7 +215,7 @@ class Activations:
         info = ActivationInfo(name=name, format=activation.format)
         plan = self._foundation.plan(hooks, account, place, info, activation.ordering)
         context = self._foundation.context(stop=stop, write_timeout=write_timeout)
-        return Prepared(activation, plan, hooks, context)
+        return Prepared(activation, plan, hooks, context, _digest(place))
 
     def _fit(self, account: Row, place: Row, name: str, format: str, ordering: str) -> str:
         """Ask the destination whether all fits; the version of the format."""
@@ -246,6 +248,12 @@ def _check_kinds(values: Mapping[str, Any]) -> None:
             arguments.truth(column, value)
         elif column in ("description", "format"):
             arguments.text(column, value)
+
+
+def _digest(place: Row) -> str:
+    """Of a connection: which one it is, and its settings, but not what it is called."""
+    text = json.dumps([place["id"], place["settings"]], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _as_list(values: tuple[str, ...] | None) -> list[str] | None:

@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING
 
 from tailrace.deadletters import DeadLetterFile
 from tailrace.errors import ConfigurationError, Interrupted, TailraceError, UsageError
+from tailrace.forking import can_fork
 from tailrace.ledger import Ledger
-from tailrace.opening import Openings, open_journal, open_memory
+from tailrace.opening import Openings, begin, journal_folder, open_journal
 from tailrace.pipeline.commit import Commit, Group
 from tailrace.pipeline.compile import Compiled, InvalidUpdate, compile_export
 from tailrace.pipeline.export import Running
 from tailrace.pipeline.job import Job, Progress
 from tailrace.pipeline.pool import Pool, ThreadPool
-from tailrace.pipeline.process import ProcessPool, can_fork
+from tailrace.pipeline.process import ProcessPool
 from tailrace.pipeline.sources import LongLine, Source, open_sources
 from tailrace.runs import ledger_of
+from tailrace.store.apart import CommitProcess
 
 if TYPE_CHECKING:
     from tailrace.client import Tailrace
@@ -71,21 +73,22 @@ def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
     compiled = _compile(prepared)
     in_flight = options.in_flight or prepared.plan.in_flight
     with ExitStack() as stack:
+        apart = _commit_process(t, prepared, options)
+        if apart is not None:
+            stack.callback(apart.close)
         journal = open_journal(t.home, prepared.activation.id, name)
         stack.callback(journal.close)
+        if apart is not None:
+            stack.callback(apart.close)  # before the journal
         make_pool = _pool_maker(prepared, in_flight, options.worker_process, stack)
         known = _settle_cut_off(t, prepared.activation.id, journal)
         run = t.runs.start(prepared.activation, after=t.dead_letters.last_run)
-        activation = prepared.activation
-        rule = str(prepared.profile_rule)
-        journal.begin(run, "" if activation.every_update else rule)
-        remembering = open_memory(journal, activation, rule)
         log.info("run %d begins: activation %s, version %d", run, name, prepared.activation.version)
-        openings = Openings(
-            t._foundation.database, prepared.activation.id, journal, from_start=options.from_start
-        )
 
         def job() -> Job:
+            database, id = t._foundation.database, prepared.activation.id
+            openings = Openings(database, id, journal, from_start=options.from_start)
+            remembering = begin(journal, run, prepared, openings.notes)
             return Job(
                 run=run,
                 activation_id=prepared.activation.id,
@@ -95,9 +98,9 @@ def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
                 sources=sources,
                 number_of=openings.number,
                 checkpoints_of=openings.checkpoints,
-                stale_before=openings.stale_before,
+                read_again=openings.read_again,
                 remembering=remembering,
-                commit=_committer(journal, run, shared=remembering is not None),
+                commit=_committer(journal, run, apart, remembering=remembering is not None),
                 letters=DeadLetterFile(t.home / "dead-letters", run, name),
                 known_letters=known,
                 ordering=prepared.activation.ordering,
@@ -114,12 +117,24 @@ def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
         return _recorded(t.runs, run, job)
 
 
-def _committer(journal: Journal, run: int, *, shared: bool) -> Commit:
-    """With `shared` the reading thread reads from the journal, and says when it may see what is new."""
+def _commit_process(t: Tailrace, prepared: Prepared, options: Options) -> CommitProcess | None:
+    """A process that commits, where there is much to. It has to begin before the journal is opened."""
+    if prepared.activation.every_update or not (options.worker_process and can_fork()):
+        return None
+    try:
+        return CommitProcess(journal_folder(t.home, prepared.activation.id))
+    except OSError as error:  # the system's limit of processes or open files
+        log.warning("no process of its own for commits: %s", error.strerror)
+        return None
+
+
+def _committer(journal: Journal, run: int, apart: CommitProcess | None, *, remembering: bool) -> Commit:
+    """Unless profiles are remembered nobody reads from the journal meanwhile, who would have to say when
+    to show what is new."""
 
     def commit(group: Group) -> None:
-        journal.commit(run, group.shares, group.forgotten)
-        if not shared:
+        (apart or journal).commit(run, group.shares, group.forgotten)
+        if not remembering:
             journal.refresh()
 
     return commit

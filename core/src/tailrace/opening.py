@@ -17,6 +17,7 @@ from tailrace.pipeline.job import Remembering
 from tailrace.pipeline.remembering import Rules
 from tailrace.pipeline.sketch import Secrets
 from tailrace.pipeline.sources import Source
+from tailrace.planning import Prepared
 from tailrace.state.database import Database
 from tailrace.state.folders import private_folder
 from tailrace.state.sources import Known, known_sources, reidentify, source_number
@@ -45,11 +46,25 @@ def open_journal(home: Path, activation_id: str, activation: str, *, whole: bool
     return Journal(journal_folder(home, activation_id), activation, whole=whole)
 
 
-def open_memory(journal: Journal, activation: Activation, rule: str) -> Remembering | None:
-    """What tells changes of an activation; None where it exports every update. `rule` tells profiles
-    apart. Raises StateError."""
-    if activation.every_update:
-        return None
+def begin(journal: Journal, run: int, prepared: Prepared, notes: list[str]) -> Remembering | None:
+    """Begin a run. What tells changes of the activation; None where it exports every update. What was
+    delivered to another place, or of profiles that were told apart otherwise, is forgotten, and `notes`
+    says so. Raises StateError."""
+    activation, rule = prepared.activation, str(prepared.profile_rule)
+    layout = "" if activation.every_update else f"{rule} {prepared.place}"
+    dropped = journal.profiles() if layout != journal.layout else 0
+    journal.begin(run, layout)
+    if dropped:
+        notes.append(f"{_why(layout)}, so what was remembered of {dropped:,} profiles is dropped")
+    return None if activation.every_update else _open_memory(journal, activation, rule)
+
+
+def _why(layout: str) -> str:
+    return "the connection or the profile key changed" if layout else "every update is exported"
+
+
+def _open_memory(journal: Journal, activation: Activation, rule: str) -> Remembering:
+    """`rule` tells profiles apart."""
     key = journal.setting(DIGEST_KEY)
     if key is None:
         key = secrets.token_bytes(32)
@@ -115,6 +130,9 @@ class Openings:
         else:
             if any(other.path == path for other in known):
                 self.notes.append(f"{source.name} is another file than it was, so it is read as a new source")
+        for other in known:  # an inode is one file at a time, and what it was may come back as another
+            if other.identity.startswith(source.identity.place):
+                self._reidentify(other, f"gone:{uuid.uuid4()}")
         number = self._new(identity, path)
         self._sample(source.identity, number)
         return number
@@ -123,11 +141,9 @@ class Openings:
         """Where an earlier run left the source of that number, by part of the state."""
         return () if self._from_start else self._journal.checkpoints(number)
 
-    def stale_before(self, number: int) -> int:
-        """The line of a source that is read again from its start, up to which it was read before."""
-        if not self._from_start:
-            return 0
-        return max((c.read_line for c in self._journal.checkpoints(number) if c is not None), default=0)
+    def read_again(self, number: int) -> Sequence[Checkpoint | None]:
+        """The same of a source that is read again from its start all the same."""
+        return self._journal.checkpoints(number) if self._from_start else ()
 
     def _new(self, identity: str, path: str) -> int:
         return source_number(self._database, self._activation_id, identity, path)

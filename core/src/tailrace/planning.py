@@ -32,6 +32,8 @@ class Prepared(NamedTuple):
     plan: Plan
     hooks: DestinationHooksFacade
     context: HookContext
+    place: str
+    """Tells the connection and its settings from others, as a digest."""
 
     @property
     def profile_rule(self) -> KeyRule:

@@ -130,6 +130,8 @@ def test_what_a_change_does_to_what_is_remembered_is_said_first(run: Run, source
     assert said("--description", "other", "--trigger", "segments") == ""
     attributes = tailrace_attributes()
     assert said(*(word for path in reversed(attributes) for word in ("--attribute", path))) == ""
+    assert said("--add-attribute", "person.first") == ""  # no change of an attribute causes an export
+    assert said("--trigger", "attributes") == ""
     assert said("--add-attribute", "person.more") == (
         "warning: the mapped attributes change: 3 profiles will each be exported once more, "
         "at the next update\n"

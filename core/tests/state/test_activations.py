@@ -260,7 +260,7 @@ def test_what_an_export_gets(furnished: Tailrace, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("DEPOT_SECRET", "open sesame")
     furnished.connections.update("leads", settings={"partition_key": "attribute:person.id"})
 
-    activation, plan, hooks, context = furnished.activations.prepare(
+    activation, plan, hooks, context, _ = furnished.activations.prepare(
         "hot", for_export=True, write_timeout=7.0
     )
 

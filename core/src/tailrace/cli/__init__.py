@@ -17,8 +17,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # a tenth of a short command; looking once more when the interpreter ends costs 0.15 s.
     gc.set_threshold(20_000, 20, 50)
     with ending_like_ctrl_c():
-        from tailrace.cli.failures import run
-
+        try:
+            from tailrace.cli.failures import run
+        except KeyboardInterrupt:  # nothing was done, and nobody is there yet to say so
+            return 130
         code = run(arguments)
     gc.freeze()
     return code

@@ -90,6 +90,9 @@ def _effect(activation: Activation, changes: Mapping[str, Any]) -> str | None:
         return None
     if "profile_key" in changes and read_profile_key(changes["profile_key"]) != activation.profile_key:
         return "profiles get other keys, so the next export drops what is remembered of {}"
-    if "attributes" in changes and set(read_attributes(changes["attributes"])) != set(activation.attributes):
+    triggers = changes.get("triggers", activation.triggers)
+    if "attributes" not in changes or "attributes" not in triggers:
+        return None
+    if set(read_attributes(changes["attributes"])) != set(activation.attributes):
         return "the mapped attributes change: {} will each be exported once more, at the next update"
     return None

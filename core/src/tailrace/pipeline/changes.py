@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from tailrace.pipeline.compile import Compiled, InvalidUpdate, Selected
 from tailrace.pipeline.delivery import Settled
-from tailrace.pipeline.lanes import Entry, Lanes
+from tailrace.pipeline.lanes import Entry, Lanes, Name
 from tailrace.pipeline.memory import Change, Memory
 from tailrace.pipeline.pack import Packed
 from tailrace.pipeline.remembering import Rules, changes, place_of, remembered_place, value_of
@@ -55,56 +55,67 @@ class Changes:
         profile = self._profile(update, found, line, key)
         if profile is None:
             return key, self._encode(update), line, track, offset, number, None
-        quick, attributes = self._quick(update, identity_map)
+        quick = self._quick(update, identity_map)
         if self._lanes.is_busy(profile):
             record = (key, self._encode(update), line, track, offset, number, None)
-            entry = Entry(record, 0, profile, self._sketch(update, found, quick, attributes))
-            self._lanes.join(entry, (key, profile) if self._by_key else (profile,))
+            self._wait(record, profile, self._sketch(update, found, quick))
             return None
         remembered = self.memory.get(profile)
-        if remembered is not None:
-            if number < track.stale_before and self._is_stale(profile, remembered, track, offset, number):
-                return None
-            if remembered[:SIZE] == quick:
-                self._tally.unchanged[profile[0] >> 4] += 1
-                return None
-        sketch = self._sketch(update, found, quick, attributes)
-        change = self._compare(profile, sketch, remembered, track.number, offset)
-        if change is None:
+        again = self._again(profile, remembered, line, track, offset, number) if track.again else None
+        if again or (remembered is not None and remembered[:SIZE] == quick):
+            self._count(profile, again)
             return None
-        return key, self._encode(update), line, track, offset, number, change
+        sketch = self._sketch(update, found, quick)
+        groups = changes(sketch, remembered, self._rules)
+        if not groups:
+            self._count(profile, again)
+            return None
+        record = (key, self._encode(update), line, track, offset, number, None)
+        others = [other for other in sketch.others if other != profile] if "identities" in groups else []
+        if others and any(map(self._lanes.is_busy, others)):
+            self._wait(record, profile, sketch)
+            return None
+        value = value_of(sketch, place_of(track.number, offset), remembered)
+        return (*record[:6], Change(profile, value, others, others))
 
     def compare(self, entry: Entry) -> Packed | None:
         """The same for an update that has waited, and is now the first of its lanes."""
-        key, data, line, track, offset, number, _ = entry.record
-        assert entry.profile is not None
-        assert entry.sketch is not None
-        remembered = self.memory.get(entry.profile)
-        change = None
-        if not self._is_stale(entry.profile, remembered, track, offset, number):
-            change = self._compare(entry.profile, entry.sketch, remembered, track.number, offset)
-        if change is None:
-            self._lanes.settled((key, entry.profile))
+        profile, sketch = entry.profile, entry.sketch
+        assert profile is not None
+        assert sketch is not None
+        key, _, line, track, offset, number, _ = entry.record
+        held = [other for other in sketch.others if other != profile]
+        remembered = self.memory.get(profile)
+        again = self._again(profile, remembered, line, track, offset, number) if track.again else None
+        groups = [] if again else changes(sketch, remembered, self._rules)
+        if not groups:
+            self._count(profile, again)
+            self._lanes.settled((key, profile, *held))
             return None
-        return key, data, line, track, offset, number, change
+        value = value_of(sketch, place_of(track.number, offset), remembered)
+        return (*entry.record[:6], Change(profile, value, held if "identities" in groups else [], held))
 
     def let_go(self, record: Packed) -> None:
         """A record that was the first in its lanes is not sent."""
         change = record[6]
-        self._lanes.settled((record[0],) if change is None else (record[0], change.profile))
+        self._lanes.settled((record[0],) if change is None else (record[0], change.profile, *change.held))
 
     def settled(self, settled: Sequence[Settled], delivered: bool) -> None:
         """Records have met their fate. What is remembered changes before what waits is released."""
-        for key, change in settled:
+        names: list[Name] = [key for key, _ in settled] if self._by_key else []
+        counts, arrived = self._tally.delivered, self.memory.delivered
+        for _, change in settled:
             if change is None:
-                self._lanes.settled((key,))
                 continue
+            names.append(change.profile)
+            if change.held:
+                names += change.held
             if delivered:
-                self._tally.delivered[part_of(change.profile)] += 1
-                self.memory.delivered(change)
+                counts[part_of(change.profile)] += 1
+                arrived(change)
             elif change.in_doubt:  # it may be there all the same
                 self.memory.forget(change.profile)
-            self._lanes.settled((key, change.profile))
+        self._lanes.settled(names)
 
     def part(self, line: bytes) -> int:
         """The part of the state that a line belongs to."""
@@ -117,23 +128,28 @@ class Changes:
         profile = self._profile(selected.update, selected.found, line, selected.key)
         return 0 if profile is None else part_of(profile)
 
-    def _is_stale(
-        self, profile: bytes, remembered: bytes | None, track: Track, offset: int, number: int
-    ) -> bool:
-        """Whether an update that is read once more is not newer than what is remembered; counts it."""
-        if number >= track.stale_before or remembered is None:
-            return False
-        if place_of(track.number, offset) > remembered_place(remembered):
-            return False
-        self._tally.stale[part_of(profile)] += 1
-        return True
+    def _wait(self, record: Packed, profile: bytes, sketch: Sketch) -> None:
+        """Until nothing of the profile is on its way, and of none that it may have been before: what
+        becomes of those is to be known first, and they are to wait for this one."""
+        names: dict[Name, None] = {record[0]: None} if self._by_key else {}
+        names |= dict.fromkeys((profile, *sketch.others))
+        self._lanes.join(Entry(record, 0, profile, sketch), names)
 
-    def _compare(
-        self, profile: bytes, sketch: Sketch, remembered: bytes | None, source: int, offset: int
-    ) -> Change | None:
-        groups = changes(sketch, remembered, self._rules)
-        if not groups:
-            self._tally.unchanged[part_of(profile)] += 1
+    def _again(
+        self, profile: bytes, remembered: bytes | None, line: bytes, track: Track, offset: int, number: int
+    ) -> bool | None:
+        """Of an update that met its fate before and is read once more: whether it is older than what is
+        remembered, or else the very one. None: it is neither. Of another source it is older, as it was
+        read before what was delivered last."""
+        length = len(line.removesuffix(b"\n"))
+        if remembered is None or not track.is_again(part_of(profile), number, length):
             return None
-        value = value_of(sketch, place_of(source, offset), remembered)
-        return Change(profile, value, sketch.others if "identities" in groups else [])
+        place, last = place_of(track.number, offset), remembered_place(remembered)
+        if place == last:
+            return False
+        return True if place < last or place[:4] != last[:4] else None
+
+    def _count(self, profile: bytes, again: bool | None) -> None:
+        """An update is not exported."""
+        counts = self._tally.unchanged if again is None else self._tally.stale
+        counts[part_of(profile)] += 1

@@ -133,10 +133,11 @@ class Delivery:
     def in_doubt(self) -> Iterator[Change]:
         """Changes that may have been delivered: of writes that were left behind, and of records whose
         last answer did not say."""
-        for parcel in self._parcels if self.abandoned or self._writers.hung else ():
+        left = self.abandoned or self._writers.hung
+        for parcel in self._parcels if left else ():
             yield from (record[6] for record in parcel.records if record[6] is not None)
         for record in self._waiting:
-            if record.change is not None and record.change.in_doubt:
+            if record.change is not None and (left or record.change.in_doubt):
                 yield record.change
 
     def wait(self) -> None:
@@ -168,6 +169,10 @@ class Delivery:
     def close(self, patience: float) -> None:
         """End those who write, waiting for at most so many seconds."""
         self._writers.close(patience)
+
+    def fail(self, error: TailraceError) -> None:
+        """Send no more; what is under way may come back."""
+        self._writers.fail(error)
 
     def check(self) -> None:
         """End the run when a write is late beyond its deadline, or when the time to give up comes

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
-from tailrace.errors import Interrupted, SourceUnreadable, TailraceError
+from tailrace.errors import Interrupted, SourceUnreadable, StateError, TailraceError
 from tailrace.ledger import Ledger, SourcePosition
 from tailrace.pipeline.changes import Changes
 from tailrace.pipeline.commit import Committer, Group
@@ -120,6 +120,8 @@ class Running:
                 self._delivery.finish(self._waiting)
             except TailraceError as error:
                 self._errors.append(error)
+                if isinstance(error, StateError):  # what is sent from now on would be sent again
+                    self._delivery.fail(error)
                 self._delivery.finish(self._waiting)
         finally:
             try:
@@ -143,7 +145,7 @@ class Running:
                 self._warnings.append(f"{source.name} was named before, so it is read once")
                 continue
             track = self._tracks[number] = Track(
-                source.name, number, self._job.checkpoints_of(number), self._job.stale_before(number)
+                source.name, number, self._job.checkpoints_of(number), self._job.read_again(number)
             )
             if source.identity is not None:
                 self._kept.append(track)

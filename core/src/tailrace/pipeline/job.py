@@ -65,8 +65,8 @@ class Job:
     """Makes checkpoints and counters true; None for a run that keeps none."""
     checkpoints_of: Callable[[int], Sequence[Checkpoint | None]] = lambda number: ()
     """Where an earlier run left the source of that number, by part of the state."""
-    stale_before: Callable[[int], int] = lambda number: 0
-    """The line of the source of that number before which an update may be stale; see `Track`."""
+    read_again: Callable[[int], Sequence[Checkpoint | None]] = lambda number: ()
+    """The same for a source that is read from its beginning all the same."""
     remembering: Remembering | None = None
     """What tells changes; None where every update is exported."""
     ordering: Literal["key", "none"] = "none"

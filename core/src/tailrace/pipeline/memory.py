@@ -13,19 +13,21 @@ from tailrace.store.journal import PARTS, part_of
 
 Get = Callable[[bytes], "bytes | None"]
 
-FULL = 20_000
-"""Profiles that may wait for a commit; the source waits at the bound."""
+FULL = 8_000
+"""Profiles that may wait for a commit; the source waits at the bound. Each changes a page of the store,
+and what a page held before is free only after the commit: larger groups cost less time and more disk."""
 
 
 @dataclass(slots=True, eq=False)
 class Change:
     """What becomes true when a record is delivered. `others` are profiles that are then forgotten: its
-    other identities may have been profiles of their own. `in_doubt`: it may have been delivered, and
-    nobody knows."""
+    other identities may have been profiles of their own. `held` are those whose updates wait meanwhile,
+    besides its own. `in_doubt`: it may have been delivered, and nobody knows."""
 
     profile: bytes
     value: bytes
     others: list[bytes]
+    held: list[bytes]
     in_doubt: bool = False
 
 
@@ -62,8 +64,8 @@ class Memory:
 
     def delivered(self, change: Change) -> None:
         """A record has arrived."""
-        for other in change.others:
-            if other != change.profile:
+        if change.others:
+            for other in change.others:
                 self.forget(other)
         self._fresh[change.profile] = change.value
 
@@ -81,7 +83,7 @@ class Memory:
         """All that is not in the store, for a commit. The one before has come to its end."""
         changes: list[dict[bytes, bytes | None]] = [{} for _ in range(PARTS)]
         for profile, value in self._fresh.items():
-            changes[part_of(profile)][profile] = value
+            changes[profile[0] >> 4][profile] = value
         taken = Taken(changes, self._forgotten)
         self._under_way, self._fresh, self._forgotten = self._fresh, {}, set()
         return taken

@@ -162,8 +162,11 @@ class Reading:
 
     def _may_go(self, lanes: Lanes, record: Packed, size: int) -> bool:
         """Whether nothing is before it in its lanes; it is the first of its profile."""
-        if record[6] is not None:
-            lanes.occupy(record[6].profile)
+        change = record[6]
+        if change is not None:
+            lanes.occupy(change.profile)
+            for other in change.held:
+                lanes.occupy(other)
         return not self._by_key or lanes.enter(record, size)
 
     def _too_large(self, record: Packed, size: int) -> None:

@@ -96,6 +96,6 @@ def _segments_differ(sketch: Sketch, known: Standings, requalification: bool) ->
         before = known.get(slot)
         if before is None or before[0] != member:
             return True
-        if requalification and member and time is not None and time > before[1]:
+        if requalification and time is not None and time > before[1]:
             return True
     return False

@@ -27,11 +27,10 @@ class Track:
         source: str,
         number: int,
         since: Sequence[Checkpoint | None] = (),
-        stale_before: int = 0,
+        again: Sequence[Checkpoint | None] = (),
     ) -> None:
-        """`since` is where an earlier run left off, by part; empty at the beginning. In lines before
-        `stale_before`, which were read by earlier runs too, what is not newer than what is remembered
-        of its profile is stale."""
+        """`since` is where an earlier run left off, by part; empty at the beginning. `again` is the same
+        for a source that is read from its beginning all the same."""
         self.source = source
         self.number = number
         self.since = [checkpoint or UNREAD for checkpoint in since] if any(since) else []
@@ -41,7 +40,7 @@ class Track:
         """Length of a last line without an end, if that is what was read last."""
         self.known_line = max((c.read_line for c in self.since), default=0)
         """No earlier run has come to this line, or beyond it."""
-        self.stale_before = stale_before
+        self.again = [checkpoint or UNREAD for checkpoint in again] if any(again) else []
         self._distrusted = False
 
     def distrust(self) -> None:
@@ -85,6 +84,11 @@ class Track:
             for start, end in zip(runs.starts, runs.ends, strict=True)
             for number in range(max(start, self.line), end)
         ]
+
+    def is_again(self, part: int, number: int, length: int) -> bool:
+        """Whether the line of that number and length, of that part, met its fate in an earlier run, and
+        is read once more."""
+        return _settled_before(self.again[part], number, length) if self.again else False
 
     def settled_before(self, number: int, length: int, part: Callable[[], int]) -> bool:
         """Whether the line of that number and length, which belongs to that part, met its fate in an

@@ -7,12 +7,12 @@ covers the raw bytes of all that counts: where it is equal, nothing else is comp
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from hashlib import blake2b
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
@@ -21,7 +21,7 @@ from tailrace.keys import KeyRule
 from tailrace.paths import parse_path
 from tailrace.pipeline.attributes import Attrs
 from tailrace.pipeline.canonical import canonical
-from tailrace.pipeline.identities import Found, text
+from tailrace.pipeline.identities import BACKSLASH, Found, text
 from tailrace.pipeline.keying import named_candidates, read_key
 from tailrace.pipeline.memberships import Mapped, Statuses
 from tailrace.pipeline.raw import ABSENT, text_of
@@ -29,14 +29,13 @@ from tailrace.pipeline.raw import ABSENT, text_of
 SIZE = 16
 """Bytes of a digest."""
 
-EXITED = "exited"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+EXITED = msgspec.Raw(b'"exited"')
+_decode_time = msgspec.json.Decoder(Annotated[datetime, msgspec.Meta(tz=True)]).decode
 
 _IN_CANONICAL_FORM = re.compile(rb"[^\[{\\]*").fullmatch
 """Numbers, words, and strings without an escape are written in one way only."""
 
-Pieces = Callable[[Any], "list[Any]"]
+Pieces = Callable[[Any], Sequence[Any]]
 Digest = Callable[[bytes], bytes]
 
 
@@ -78,12 +77,11 @@ Profile = Callable[[Any, "Found | None", bytes, str], "bytes | None"]
 
 @dataclass(frozen=True, slots=True)
 class Sketcher:
-    """`profile` and `quick` are needed for each selected update, `sketch` where it may have changed.
-    `quick` gives its digest and the raw attributes, which `sketch` is given again."""
+    """`profile` and `quick` are needed for each selected update, `sketch` where it may have changed."""
 
     profile: Profile
-    quick: Callable[[Any, Any], tuple[bytes, bytes]]
-    sketch: Callable[[Any, Found | None, bytes, bytes], Sketch]
+    quick: Callable[[Any, Any], bytes]
+    sketch: Callable[[Any, Found | None, bytes], Sketch]
 
 
 def compile_sketches(
@@ -97,17 +95,19 @@ def compile_sketches(
     """`paths` leads from the Struct's attributes to the mapped paths, `mapped` reads the mapped
     memberships of a selected update, `statuses` a shorter way to what of them mostly counts."""
     rule = KeyRule.parse(secrets.rule)
-    of_profile, of_quick, of_identities, of_attributes = (
-        _digest(secrets.key, person) for person in (b"profile", b"quick", b"identities", b"attributes")
+    of_profile, of_identities, of_attributes = (
+        _digest(secrets.key, person) for person in (b"profile", b"identities", b"attributes")
     )
     ordered = sorted(paths, key=lambda attrs: _rank(paths[attrs]))  # not as the activation names them
     leaves = _leaves(ordered)
+    begin_quick = _begun(secrets.key, b"quick").copy
     names = msgspec.json.encode([paths[attrs] for attrs in ordered]) + b"\0"
     by_identity, timed = rule.kind == "identity", secrets.timed
 
-    def quick(update: Any, identity_map: Any) -> tuple[bytes, bytes]:
-        attributes = b"\0".join(leaves(update))
-        return of_quick(b"\0".join([attributes, identity_map, *standings(update)])), attributes
+    def quick(update: Any, identity_map: Any) -> bytes:
+        digest = begin_quick()
+        digest.update(b"\0".join((*leaves(update), identity_map, *standings(update))))
+        return digest.digest()
 
     def in_full(update: Any) -> list[Any]:
         pieces: list[Any] = []
@@ -117,9 +117,16 @@ def compile_sketches(
 
     standings = in_full if statuses is None or timed else statuses
 
-    def sketch(update: Any, found: Found | None, quick: bytes, attributes: bytes) -> Sketch:
+    def sketch(update: Any, found: Found | None, quick: bytes) -> Sketch:
         spaces = found[0] if found else {}
-        texts = sorted({_name(space, each.id) for space, entries in spaces.items() for each in entries})
+        texts = sorted(
+            {
+                f"{space}\0{each.id}" if type(each.id) is str else _name(space, each.id)
+                for space, entries in spaces.items()
+                for each in entries
+            }
+        )
+        attributes = b"\0".join(leaves(update))
         if not _IN_CANONICAL_FORM(attributes):
             attributes = b"\0".join([canonical(value) for value in leaves(update)])
         return Sketch(
@@ -139,9 +146,12 @@ def _rank(path: str) -> list[tuple[bool, str]]:
     return [*((True, name) for name in parents), (False, leaf)]
 
 
+def _begun(key: bytes, person: bytes) -> blake2b:
+    return blake2b(digest_size=SIZE, key=key, person=person)
+
+
 def _digest(key: bytes, person: bytes) -> Digest:
-    begun = blake2b(digest_size=SIZE, key=key, person=person)
-    copy = begun.copy
+    copy = _begun(key, person).copy
 
     def digest(content: bytes) -> bytes:
         made = copy()
@@ -173,7 +183,7 @@ def _profile(
 
         return by_identity
     if partition == KeyPlan(rule=str(rule)):
-        return lambda update, found, line, key: digest(key.encode())
+        return lambda update, found, line, key: digest(key.encode())  # it is the partition key
     read = read_key(KeyPlan(rule=str(rule)), None, key_of_update)
 
     def by_attribute(update: Any, found: Found | None, line: bytes, key: str) -> bytes | None:
@@ -186,24 +196,18 @@ def _profile(
 def _leaves(paths: list[Attrs]) -> Pieces:
     """A function that gives the raw values at these attributes of an update, in order; ABSENT where
     there is none."""
-    top = [path[0] for path in paths if len(path) == 1]
-    below: dict[str, list[Attrs]] = {}
-    for path in paths:
-        if len(path) > 1:
-            below.setdefault(path[0], []).append(path[1:])
-    found: list[Attrs] = [path for path in paths if len(path) == 1]
-    found += [(name, *rest) for name, rests in below.items() for rest in rests]
-    if found != paths:  # the plain way, for paths that are mixed
-        return lambda update: [_value(update, path) for path in paths]
-    one = _getter(top)
-    parents = [(attrgetter(name), _leaves(rests), len(rests)) for name, rests in below.items()]
+    if not paths:
+        return lambda update: ()
+    if len(paths) == 1:
+        (path,) = paths
+        return lambda update: (_value(update, path),)
+    get: Pieces = attrgetter(*(".".join(path) for path in paths))
 
-    def leaves(update: Any) -> list[Any]:
-        pieces = one(update)
-        for get, inner, count in parents:
-            parent = get(update)
-            pieces += [ABSENT] * count if parent is None else inner(parent)
-        return pieces
+    def leaves(update: Any) -> Sequence[Any]:
+        try:
+            return get(update)
+        except AttributeError:  # a parent is absent
+            return [_value(update, path) for path in paths]
 
     return leaves
 
@@ -217,31 +221,28 @@ def _value(update: Any, path: Attrs) -> Any:
     return value
 
 
-def _getter(names: list[str]) -> Pieces:
-    if not names:
-        return lambda update: []
-    get = attrgetter(*names)
-    return (lambda update: [get(update)]) if len(names) == 1 else (lambda update: [*get(update)])
-
-
-def _name(namespace: str, id: str | msgspec.Raw) -> str:
+def _name(namespace: str, id: msgspec.Raw) -> str:
     """An identity as one text. An id that is not text is marked."""
-    if not isinstance(id, str):
-        written = text(id)
-        id = f"\1{bytes(id).decode()}" if written is None else written
-    return f"{namespace}\0{id}"
+    written = text(id)
+    return f"{namespace}\0\1{bytes(id).decode()}" if written is None else f"{namespace}\0{written}"
 
 
 def _is_member(status: Any) -> bool:
-    return status is ABSENT or text_of(status) != EXITED
+    return status != EXITED if BACKSLASH not in bytes(status) else text_of(status) != "exited"
 
 
 def _time(raw: Any) -> int | None:
-    written = None if raw is ABSENT else text_of(raw)
-    if written is None:
-        return None
     try:
-        moment = datetime.fromisoformat(written)
-    except ValueError:
+        moment: datetime = _decode_time(raw)
+        return round(moment.timestamp() * 1e6)
+    except (msgspec.MsgspecError, OverflowError):
+        return None if raw is ABSENT else _time_of(text_of(raw))
+
+
+def _time_of(written: str | None) -> int | None:
+    """In any other form of ISO 8601, or none. Without an offset it is UTC."""
+    try:
+        moment = datetime.fromisoformat(written or "")
+        return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1e6)
+    except (ValueError, OverflowError):
         return None
-    return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // _MICROSECOND

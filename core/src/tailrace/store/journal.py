@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from tailrace.errors import StateError
-from tailrace.store.checkpoints import Checkpoint, combined, encode_checkpoint
+from tailrace.store.checkpoints import Checkpoint, combined
+from tailrace.store.commits import Commits, Share
 from tailrace.store.filesystem import network_type
 from tailrace.store.hold import Hold
 from tailrace.store.layout import (
@@ -33,10 +33,10 @@ from tailrace.store.layout import (
     part_files,
     part_of,
     profiles_of,
+    run_key,
     source_key,
 )
 from tailrace.store.notes import remove
-from tailrace.store.part import Part
 
 __all__ = [
     "PARTS",
@@ -51,17 +51,6 @@ __all__ = [
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_counts = msgspec.msgpack.Decoder(dict[str, Any]).decode
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """What one part is given in one commit. `counts` are those of the lines that belong to it, since
-    the run began; `checkpoints` are by source number. `changes` sets what is remembered of profiles
-    of this part; None forgets one."""
-
-    counts: Mapping[str, Any]
-    checkpoints: Mapping[int, Checkpoint]
-    changes: Mapping[bytes, bytes | None] = field(default_factory=dict)
 
 
 def hold_journal(folder: Path, activation: str) -> Hold:
@@ -124,7 +113,7 @@ class Journal:
             for part in self._parts:
                 changes: dict[bytes, bytes | None] = dict.fromkeys(part.keys(RUN))
                 if part is self._parts[0]:
-                    changes[_run(run)] = _encode({})
+                    changes[run_key(run)] = _encode({})
                 if changes:
                     part.commit(changes)
             try:
@@ -154,24 +143,14 @@ class Journal:
     def commit(self, run: int, shares: Sequence[Share], forget: Collection[bytes] = ()) -> None:
         """Give each part its share, one after the other, each in a transaction; before all of them
         the profiles of `forget` are forgotten. When it returns all of it survives a power cut.
-        Raises StateError; then the parts before the one that failed have theirs, and no other."""
+        Raises StateError; then some parts may have theirs, and others not."""
         with self._writing:
-            self._forget(forget)
-            for part, known, share in zip(self._parts, self._known, shares, strict=True):
-                small = {source_key(number): encode_checkpoint(c) for number, c in share.checkpoints.items()}
-                small[_run(run)] = _encode(share.counts)
-                changes: dict[bytes, bytes | None] = {
-                    PROFILE + profile: value for profile, value in share.changes.items()
-                }
-                changes.update(item for item in small.items() if item not in known.items())
-                if changes:
-                    _commit(part, changes, known)
-                    known.update(small)
+            self._commits.commit(run, shares, forget)
 
     def counts(self, run: int) -> dict[str, Any] | None:
         """What a run had counted at its last commit, the parts added up; None where part 0 has
         nothing of it. What is neither a number nor a mapping of numbers is that of part 0."""
-        stored = [part.latest(_run(run)) for part in self._parts]
+        stored = [part.latest(run_key(run)) for part in self._parts]
         if stored[0] is None:
             return None
         total = _decode_counts(stored[0])
@@ -204,28 +183,7 @@ class Journal:
         """What is known by heart of the parts that are in use."""
         self._layout = layout_of(self._parts[0])
         self._gets = [self._parts[number % len(self._parts)].get for number in range(PARTS)]
-        # Values that this process committed last, by part: they are not written again.
-        self._known: list[dict[bytes, bytes]] = [{} for _ in self._parts]
-
-    def _forget(self, profiles: Collection[bytes]) -> None:
-        gone: dict[int, dict[bytes, bytes | None]] = {}
-        for profile in profiles:
-            number = part_of(profile) if self._layout else 0
-            gone.setdefault(number, {})[PROFILE + profile] = None
-        for number, changes in sorted(gone.items()):
-            self._parts[number].commit(changes)
-
-
-def _commit(part: Part, changes: Mapping[bytes, bytes | None], known: dict[bytes, bytes]) -> None:
-    try:
-        part.commit(changes)
-    except BaseException:
-        known.clear()  # perhaps it was done nevertheless
-        raise
-
-
-def _run(number: int) -> bytes:
-    return RUN + number.to_bytes(8, "big")
+        self._commits = Commits(self._parts)
 
 
 def _add(total: dict[str, Any], counts: Mapping[str, Any]) -> None:

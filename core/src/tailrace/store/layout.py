@@ -50,6 +50,10 @@ def source_key(number: int) -> bytes:
     return SOURCE + number.to_bytes(8, "big")
 
 
+def run_key(number: int) -> bytes:
+    return RUN + number.to_bytes(8, "big")
+
+
 def layout_of(first: Part) -> str:
     """The layout that part 0 names."""
     return (first.latest(_LAYOUT) or b"").decode()

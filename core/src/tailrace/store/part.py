@@ -9,7 +9,9 @@ not fit the note, is read whole and its sum compared before it is used; see `ver
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import struct
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +23,7 @@ from zlib import crc32
 import lmdb
 
 from tailrace.errors import StateDamaged, StateError
+from tailrace.oserrors import RAISE_LIMIT
 from tailrace.store.notes import leave_note, note_of, sync_folder
 
 MAP_SIZE = 2**26
@@ -38,6 +41,8 @@ _TOTAL = struct.Struct("<HQQ")
 """Format, number of values, sum of their checksums."""
 _TOTAL_KEY = b"\0total"
 _AT_ONCE = 4096
+_LITTLE = 2**20
+"""Bytes free on a disk that is as good as full."""
 _BROKEN = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.PanicError)
 
 
@@ -126,8 +131,11 @@ class Part:
             while not self._write(keys, changes):
                 self._grow()
         except lmdb.Error as error:
+            why = _reason(error)
+            if why == os.strerror(errno.EIO) and shutil.disk_usage(self.path.parent).free < _LITTLE:
+                why = os.strerror(errno.ENOSPC)  # LMDB's word for a write that was cut short
             raise StateError(
-                f"the store {self.path} cannot be written: {_reason(error)}",
+                f"the store {self.path} cannot be written: {why}",
                 hint="make room in the home folder, then run the same command again",
             ) from None
 
@@ -135,7 +143,7 @@ class Part:
         """Let `get` see what was committed."""
         with self._reading:
             self._reader.abort()
-            self._reader = self._environment.begin()
+            self._reader = self._begin()
 
     def close(self) -> None:
         """Close, and leave a note of what the file looks like. Nobody may be committing. May be called
@@ -162,6 +170,14 @@ class Part:
         except lmdb.MapFullError:
             return False
         return True
+
+    def _begin(self) -> Any:
+        """A transaction that reads. Another process may have let the file grow beyond the map."""
+        try:
+            return self._environment.begin()
+        except lmdb.MapResizedError:
+            self._environment.set_mapsize(0)
+            return self._environment.begin()
 
     def _grow(self) -> None:
         """Double the map."""
@@ -270,9 +286,10 @@ def _open(path: Path, map_size: int, *, readonly: bool) -> Any:
             hint=f"it maps {max(map_size, size) / 2**20:,.0f} MiB; see ulimit -v",
         ) from None
     except lmdb.Error as error:
+        files = os.strerror(errno.EMFILE) in str(error)
         raise StateError(
             f"the store {path} cannot be opened: {_reason(error)}",
-            hint="check the home folder; one activation is exported by one process at a time",
+            hint=RAISE_LIMIT if files else "check the home folder",
         ) from None
 
 
