@@ -22,6 +22,7 @@ from tailrace.objects import Activation, Segment
 from tailrace.pipeline.commit import Group
 from tailrace.pipeline.compile import Selected, compile_export
 from tailrace.pipeline.export import Running
+from tailrace.pipeline.following import Following
 from tailrace.pipeline.job import Job, Progress, Remembering
 from tailrace.pipeline.pool import ThreadPool
 from tailrace.pipeline.remembering import Rules
@@ -141,6 +142,7 @@ def export(
     store: Store | None = None,
     ordering: Literal["key", "none"] = "none",
     given: Activation | None = None,
+    linger: float = 0.0,
 ) -> Outcome:
     """Run an export to its end, whatever the end is. `on_line` runs before a line is looked at; `commit`
     gets what is committed; with `store` only changes are exported."""
@@ -166,7 +168,7 @@ def export(
             compiled=replace(compiled, select=select),
             plan=plan,
             pool=ThreadPool(exporter, "fickle", in_flight),
-            sources=open_sources(sources, max_line),
+            sources=sources if isinstance(sources, Following) else open_sources(sources, max_line),
             number_of=lambda source: next(numbers),
             letters=DeadLetterFile(Path(folder), 1, given.name),
             in_flight=in_flight,
@@ -181,6 +183,7 @@ def export(
             ),
             remembering=None if store is None else store.remembering(),
             ordering=ordering,
+            linger=linger,
         )
         ledger, error = ending(lambda: Running(job).execute())
         return Outcome(ledger, error, DeadLetters(Path(folder)).list())

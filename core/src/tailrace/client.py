@@ -128,6 +128,8 @@ class Tailrace:
         max_line_bytes: int = 16 * 2**20,
         from_start: bool = False,
         worker_process: bool = False,
+        follow: bool = False,
+        linger: float | None = None,
     ) -> Ledger:
         """Send the updates of the sources to the activation's destination.
 
@@ -140,6 +142,13 @@ class Tailrace:
 
         A file goes on where an earlier run of the activation left it settled, whatever ended that
         run; with `from_start` it is read from its beginning again.
+
+        With `follow` the one path, of a file or a directory, is read for ever: what is appended, the file
+        that comes to its name after it was renamed, or the files of the directory in the order of their
+        names. A last line without an end waits for it. Only `stop` or an error ends it.
+
+        `linger` is the number of seconds for which a batch that is not full waits for more while nothing
+        comes: 0.1 unless given when following; otherwise it goes out when a pipe was silent for 0.2.
 
         With `worker_process` records are written from a process of its own, a fork, which is faster;
         it is not used where that could not be safe: on another system than Linux, or when this
@@ -163,6 +172,8 @@ class Tailrace:
             max_line_bytes=arguments.whole("max_line_bytes", max_line_bytes, least=1),
             from_start=from_start,
             worker_process=worker_process,
+            follow=arguments.truth("follow", follow),
+            linger=None if linger is None else arguments.seconds("linger", linger),
         )
         return export(self, activation, sources, options)
 

@@ -19,10 +19,11 @@ from tailrace.opening import Openings, begin, journal_folder, open_journal
 from tailrace.pipeline.commit import Commit, Group
 from tailrace.pipeline.compile import Compiled, InvalidUpdate, compile_export
 from tailrace.pipeline.export import Running
+from tailrace.pipeline.following import Following
 from tailrace.pipeline.job import Job, Progress
 from tailrace.pipeline.pool import Pool, ThreadPool
 from tailrace.pipeline.process import ProcessPool
-from tailrace.pipeline.sources import LongLine, Source, open_sources
+from tailrace.pipeline.sources import LongLine, Source, Sources, open_sources
 from tailrace.runs import ledger_of
 from tailrace.store.apart import CommitProcess
 
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("tailrace.export")
 
+LINGER = 0.1
+"""Seconds for which a batch waits for more when a file is followed."""
 SHORTEST_WRITE = 1.0
 WRITE_TIMEOUT = 60.0
 """Seconds within which a plugin's write must return; TAILRACE_WRITE_TIMEOUT sets another."""
@@ -62,11 +65,14 @@ class Options:
     max_line_bytes: int
     from_start: bool = False
     worker_process: bool = False
+    follow: bool = False
+    linger: float | None = None
 
 
 def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
     """Run one export and record it. Raises what the run ended with, its `ledger` set."""
-    sources = open_sources(given, options.max_line_bytes)
+    notes: list[str] = []
+    sources = _sources(given, options, notes)
     # A write may not outlast the time after which the run gives up.
     write_timeout = min(_write_timeout(), max(options.give_up_after, SHORTEST_WRITE))
     prepared = t.activations.prepare(name, for_export=True, stop=options.stop, write_timeout=write_timeout)
@@ -87,7 +93,7 @@ def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
 
         def job() -> Job:
             database, id = t._foundation.database, prepared.activation.id
-            openings = Openings(database, id, journal, from_start=options.from_start)
+            openings = Openings(database, id, journal, from_start=options.from_start, notes=notes)
             remembering = begin(journal, run, prepared, openings.notes)
             return Job(
                 run=run,
@@ -104,17 +110,30 @@ def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
                 letters=DeadLetterFile(t.home / "dead-letters", run, name),
                 known_letters=known,
                 ordering=prepared.activation.ordering,
-                notes=openings.notes,
+                notes=notes,
                 in_flight=in_flight,
                 give_up_after=options.give_up_after,
                 write_timeout=write_timeout,
                 clock=prepared.context.clock,
                 stop=options.stop,
                 on_progress=options.on_progress,
+                linger=_linger(options),
                 save=_saver(t.runs, run),
             )
 
         return _recorded(t.runs, run, job)
+
+
+def _sources(given: object, options: Options, notes: list[str]) -> Sources:
+    if options.follow:
+        return Following(given, options.max_line_bytes, notes)
+    return open_sources(given, options.max_line_bytes, eager=options.linger is not None)
+
+
+def _linger(options: Options) -> float:
+    if options.linger is None:
+        return LINGER if options.follow else 0.0
+    return options.linger
 
 
 def _commit_process(t: Tailrace, prepared: Prepared, options: Options) -> CommitProcess | None:

@@ -97,13 +97,21 @@ class Openings:
     """Opens the sources of one run. `notes` tells what a person should know of them."""
 
     def __init__(
-        self, database: Database, activation_id: str, journal: Journal, *, from_start: bool = False
+        self,
+        database: Database,
+        activation_id: str,
+        journal: Journal,
+        *,
+        from_start: bool = False,
+        notes: list[str] | None = None,
     ) -> None:
+        """`notes` is where the notes go."""
         self._database = database
         self._activation_id = activation_id
         self._journal = journal
         self._from_start = from_start
-        self.notes: list[str] = []
+        self._opened: set[int] = set()
+        self.notes: list[str] = [] if notes is None else notes
 
     def number(self, source: Source) -> int:
         """The number of the source within the activation, stored before anything of it is sent. One
@@ -114,14 +122,18 @@ class Openings:
         identity = str(source.identity)
         known = known_sources(self._database, self._activation_id, source.identity.place, path)
         for other in known:
+            if source.shrunk and other.identity.startswith(source.identity.place):
+                self._reidentify(other, f"cut:{uuid.uuid4()}")
+                self._note(f"{source.name} was cut or written over, so it is read as a new source")
+                break
             if self._has_shrunk(source, source.identity, other):
                 self._reidentify(other, f"shrunk:{uuid.uuid4()}")
-                self.notes.append(f"{source.name} is shorter than it was, so it is read as a new source")
+                self._note(f"{source.name} is shorter than it was, so it is read as a new source")
                 break
             if source.identity.matches(other.identity):
                 if self._was_written_over(source.identity, other.number):
                     self._reidentify(other, f"written-over:{uuid.uuid4()}")
-                    self.notes.append(f"{source.name} was written over, so it is read as a new source")
+                    self._note(f"{source.name} was written over, so it is read as a new source")
                     break
                 if other.identity != identity:
                     self._reidentify(other, identity)
@@ -129,7 +141,7 @@ class Openings:
                 return other.number
         else:
             if any(other.path == path for other in known):
-                self.notes.append(f"{source.name} is another file than it was, so it is read as a new source")
+                self._note(f"{source.name} is another file than it was, so it is read as a new source")
         for other in known:  # an inode is one file at a time, and what it was may come back as another
             if other.identity.startswith(source.identity.place):
                 self._reidentify(other, f"gone:{uuid.uuid4()}")
@@ -139,11 +151,18 @@ class Openings:
 
     def checkpoints(self, number: int) -> Sequence[Checkpoint | None]:
         """Where an earlier run left the source of that number, by part of the state."""
-        return () if self._from_start else self._journal.checkpoints(number)
+        again = number in self._opened
+        self._opened.add(number)
+        return () if self._from_start and not again else self._journal.checkpoints(number)
 
     def read_again(self, number: int) -> Sequence[Checkpoint | None]:
         """The same of a source that is read again from its start all the same."""
         return self._journal.checkpoints(number) if self._from_start else ()
+
+    def _note(self, note: str) -> None:
+        """Once: a file that is followed may come to it every day."""
+        if note not in self.notes:
+            self.notes.append(note)
 
     def _new(self, identity: str, path: str) -> int:
         return source_number(self._database, self._activation_id, identity, path)

@@ -59,13 +59,33 @@ def export(
             show_default=False,
         ),
     ] = False,
+    follow: Annotated[
+        bool,
+        typer.Option(
+            "--follow",
+            help="Go on reading as the file grows, or as files come to the directory.",
+            show_default=False,
+        ),
+    ] = False,
+    linger: Annotated[
+        float | None,
+        typer.Option(
+            "--linger",
+            metavar="MILLISECONDS",
+            min=0,
+            show_default=False,
+            help="How long a batch that is not full waits for more (default: 100 with --follow).",
+        ),
+    ] = None,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Show no progress.", show_default=False)
     ] = False,
 ) -> None:
     """Send the updates of the sources to the activation's destination.
 
-    The same command again goes on where everything before was settled.
+    The same command again goes on where everything before was settled. With --follow it ends only by
+    a signal or an error, and takes one path, which may be a directory: its files are read in the
+    order of their names, but for those that begin with a dot or end in .tmp.
 
     Ends with 5 if there are dead letters. Ctrl-C, SIGTERM and SIGHUP settle what is in flight and
     end with 130; a second Ctrl-C or SIGTERM ends at once.
@@ -90,6 +110,8 @@ def export(
                 max_line_bytes=max_line_bytes,
                 from_start=from_start,
                 worker_process=True,
+                follow=follow,
+                linger=None if linger is None else linger / 1000,
             )
             changed = None if ledger.received else _changed(t, ledger)
     except TailraceError as error:

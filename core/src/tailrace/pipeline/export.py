@@ -10,7 +10,7 @@ Nothing here knows what the destination is or where the state is kept.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from tailrace.errors import Interrupted, SourceUnreadable, StateError, TailraceError
 from tailrace.ledger import Ledger, SourcePosition
@@ -25,9 +25,10 @@ from tailrace.pipeline.lines import LongLine
 from tailrace.pipeline.memory import Memory, Taken
 from tailrace.pipeline.reading import Reading
 from tailrace.pipeline.resume import unread
-from tailrace.pipeline.settle import Place, Track
+from tailrace.pipeline.settle import Track
 from tailrace.pipeline.sources import Source
 from tailrace.pipeline.tally import Tally
+from tailrace.pipeline.tracks import Tracks, Waiting
 from tailrace.store.journal import PARTS, Share
 
 log = logging.getLogger("tailrace.export")
@@ -49,10 +50,10 @@ class Running:
         self._job = job
         self._clock = job.clock
         self._started = job.clock.monotonic()
-        self._tracks: dict[int, Track] = {}
-        """The sources by number, in the order in which they were opened."""
-        self._kept: list[Track] = []
-        """Sources with a checkpoint that may still move."""
+        self._parts = 1 if job.remembering is None else PARTS
+        self._tracks = Tracks(
+            job.checkpoints_of, job.read_again, again=job.sources.again, parts=self._parts
+        )
         self._next_progress = 0.0
         self._next_save = self._started + SAVE_EVERY
         self._drain: Drain | None = None
@@ -86,6 +87,7 @@ class Running:
             lambda parcel: self._delivery.submit(parcel, self._waiting),
             by_key=job.ordering == "key",
             held=job.budget // PARCELS,
+            linger=job.linger,
         )
 
     def _tell_changes(self) -> Changes | None:
@@ -139,20 +141,20 @@ class Running:
     def _read_all(self) -> None:
         for source in self._job.sources:
             if self._ending():
-                return
+                break
+            if source is None:
+                self._reading.pause(self._clock.monotonic())
+                self._turn()
+                continue
             number = self._job.number_of(source)
-            if number in self._tracks:
+            track = self._tracks.open(number, source.name, kept=source.identity is not None)
+            if track is None:
                 self._warnings.append(f"{source.name} was named before, so it is read once")
                 continue
-            track = self._tracks[number] = Track(
-                source.name, number, self._job.checkpoints_of(number), self._job.read_again(number)
-            )
-            if source.identity is not None:
-                self._kept.append(track)
-            else:  # what is read of it cannot be read again
+            if source.identity is None:  # what is read of it cannot be read again
                 self._delivery.begin(self._waiting)
                 if self._ending():
-                    return
+                    break
             try:
                 self._read(source, track)
             except SourceUnreadable as error:
@@ -174,22 +176,26 @@ class Running:
 
     def _read(self, source: Source, track: Track) -> None:
         part_of = self._changes.part if self._changes is not None else lambda line: 0
-        for block in unread(track, source.blocks(track.offset, track.line), part_of):
+        for block in unread(track, source.blocks(*track.resume()), part_of):
             if isinstance(block, LongLine):
                 self._reading.long_line(block, track)
             elif block.lines:
                 if not self._reading.block(block, track):
                     return
             else:
-                self._reading.close()  # nothing has come for a while: send what there is
-            self._delivery.collect()
-            if self._lanes is not None and self._lanes.waiting:
-                self._move_lanes(self._lanes)
-            self._tick()
-            if self._changes is not None and self._changes.memory.full:
-                self._await_commit(self._changes.memory)
+                self._reading.pause(self._clock.monotonic())
+            self._turn()
             if self._ending():
                 return
+
+    def _turn(self) -> None:
+        """What there is to do between two blocks."""
+        self._delivery.collect()
+        if self._lanes is not None and self._lanes.waiting:
+            self._move_lanes(self._lanes)
+        self._tick()
+        if self._changes is not None and self._changes.memory.full:
+            self._await_commit(self._changes.memory)
 
     def _await_commit(self, memory: Memory) -> None:
         """Wait while too much is remembered that is not in the store."""
@@ -224,39 +230,26 @@ class Running:
 
     # --- settling -----------------------------------------------------------------------------
 
-    def _unsettled(self) -> dict[Track, list[list[Place]]]:
-        """All that was read and has not met its fate, by source and part of the state."""
-        parts = 1 if self._changes is None else PARTS
-        found: dict[Track, list[list[Place]]] = {
-            track: [[] for _ in range(parts)] for track in self._tracks.values()
-        }
-        for held in (self._delivery.unsettled(), self._reading.unsettled(), self._letters.unwritten()):
-            for track, part, number, offset in held:
-                found[track][part].append((number, offset))
-        return found
+    def _unsettled(self) -> Waiting:
+        """All that was read and has not met its fate."""
+        held = (self._delivery.unsettled(), self._reading.unsettled(), self._letters.unwritten())
+        return self._tracks.unsettled(held)
 
     def _snapshot(self) -> Group:
         """Counters, checkpoints and what is remembered, as of one moment."""
         self._letters.write()
         self._delivery.collect()
         unsettled = self._unsettled()
-        parts = 1 if self._changes is None else PARTS
-        pending = [sum(len(places[part]) for places in unsettled.values()) for part in range(parts)]
+        pending = [sum(len(places[part]) for places in unsettled.values()) for part in range(self._parts)]
         taken = self._changes.memory.take() if self._changes is not None else Taken([{}], set())
         counts = self._tally.shares(self._ledger(unsettled), pending)
         shares = [
-            Share(
-                counts[part],
-                {track.number: track.checkpoint(part, unsettled[track][part]) for track in self._kept},
-                taken.changes[part],
-            )
-            for part in range(parts)
+            Share(counts[part], self._tracks.checkpoints(part, unsettled), taken.changes[part])
+            for part in range(self._parts)
         ]
-        # A source that was read to its end and is settled does not change any more.
-        current = next(reversed(self._tracks.values()), None)
-        self._kept = [track for track in self._kept if track is current or any(unsettled[track])]
+        self._tracks.committing(unsettled)
         delivered = self._delivery.counts.delivered
-        return Group(shares, taken.forgotten, delivered, self._positions(unsettled))
+        return Group(shares, taken.forgotten, delivered, self._tracks.positions(unsettled))
 
     def _commit_last(self) -> None:
         if self._committer is None:
@@ -271,8 +264,7 @@ class Running:
         except TailraceError as error:
             self._errors.append(error)
         if self._committer.failed:
-            committed = {position.number: position for position in self._committer.sources}
-            self._settled = tuple(committed.get(track.number, track.start) for track in self._tracks.values())
+            self._settled = self._tracks.committed(self._committer.sources)
 
     def _patience(self) -> float:
         """Seconds for those who write to come to their end."""
@@ -306,12 +298,11 @@ class Running:
         return self._drain.over(self._clock.monotonic(), self._delivery.counts.delivered)
 
     def _progress(self) -> Progress:
-        sizes = [source.size for source in self._job.sources]
         return Progress(
             ledger=self.ledger(),
             in_flight=self._delivery.writing,
-            bytes_read=sum(source.consumed() for source in self._job.sources),
-            bytes_total=None if None in sizes else sum(size or 0 for size in sizes),
+            bytes_read=self._job.sources.consumed(),
+            bytes_total=self._job.sources.size,
             waiting=self._delivery.waiting_for,
         )
 
@@ -320,9 +311,7 @@ class Running:
     def ledger(self, warnings: Sequence[str] = ()) -> Ledger:
         return self._ledger(self._unsettled(), warnings)
 
-    def _ledger(
-        self, unsettled: Mapping[Track, Sequence[Sequence[Place]]], warnings: Sequence[str] = ()
-    ) -> Ledger:
+    def _ledger(self, unsettled: Waiting, warnings: Sequence[str] = ()) -> Ledger:
         counts = self._delivery.snapshot()
         return Ledger(
             run=self._job.run,
@@ -337,13 +326,10 @@ class Running:
             ambiguous_resends=counts.ambiguous,
             writes=counts.writes,
             seconds=self._clock.monotonic() - self._started,
-            sources=self._positions(unsettled) if self._settled is None else self._settled,
+            sources=self._tracks.positions(unsettled) if self._settled is None else self._settled,
             warnings=tuple(warnings),
             reasons=self._tally.reasons(),
         )
-
-    def _positions(self, unsettled: Mapping[Track, Sequence[Sequence[Place]]]) -> tuple[SourcePosition, ...]:
-        return tuple(track.position(unsettled[track]) for track in self._tracks.values())
 
     def _conclude(self) -> Ledger:
         errors = [*self._errors]
@@ -358,7 +344,7 @@ class Running:
             )
         warnings = [*self._job.notes, *self._warnings]
         received = self._reading.received
-        if not errors and not received and any(track.known_line for track in self._tracks.values()):
+        if not errors and not received and self._tracks.were_known:
             warnings.append("nothing is new since an earlier run; --from-start reads all of it again")
         if not errors and received:
             warnings += [f"{name} was never seen" for name in self._job.compiled.unseen()]

@@ -17,7 +17,7 @@ from tailrace.pipeline.delivery import BUDGET
 from tailrace.pipeline.pool import Pool
 from tailrace.pipeline.remembering import Rules
 from tailrace.pipeline.sketch import Secrets
-from tailrace.pipeline.sources import Source
+from tailrace.pipeline.sources import Source, Sources
 from tailrace.store.journal import Checkpoint
 
 
@@ -55,7 +55,7 @@ class Job:
     compiled: Compiled
     plan: Plan
     pool: Pool
-    sources: Sequence[Source]
+    sources: Sources
     number_of: Callable[[Source], int]
     letters: DeadLetterFile
     in_flight: int
@@ -78,6 +78,8 @@ class Job:
     clock: Clock = time
     stop: threading.Event = field(default_factory=threading.Event)
     on_progress: Callable[[Progress], None] | None = None
+    linger: float = 0.0
+    """Seconds for which a batch that is not full waits for more, when a source has nothing to give."""
     save: Callable[[Ledger], None] = lambda ledger: None
     """Called every few seconds, so that a run that is killed leaves more than nothing."""
     budget: int = BUDGET

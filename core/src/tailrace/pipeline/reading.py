@@ -30,9 +30,11 @@ class Reading:
         *,
         by_key: bool,
         held: int,
+        linger: float,
     ) -> None:
         """Without `changes` each selected update becomes a record. With `by_key` those of one
-        partition key go out one after the other. `held` is the most bytes of memory in a parcel."""
+        partition key go out one after the other. `held` is the most bytes of memory in a parcel; one
+        that is not full waits for `linger` seconds in pauses."""
         self._select = compiled.select
         self._encode = compiled.encode
         self._limits = limits
@@ -43,7 +45,10 @@ class Reading:
         self._by_key = by_key
         self._hand_over = hand_over
         self._held = held
+        self._linger = linger
         self._parcel = Parcel()
+        self._since: float | None = None
+        """When a pause was first told of while that parcel was filled."""
         self.received = self.filtered = 0
 
     def block(self, block: Block, track: Track) -> bool:
@@ -123,9 +128,19 @@ class Reading:
         if self._letters.enough:
             self._letters.write()
 
+    def pause(self, now: float) -> None:
+        """Nothing more is there for the moment: hand over what has waited for so long."""
+        if not len(self._parcel) and not self._letters.waiting:
+            return
+        if self._since is None:
+            self._since = now
+        if now - self._since >= self._linger:
+            self.close()
+
     def close(self) -> bool:
         """Write the letters that were gathered, then hand over the records. False: writing has ended."""
         self._letters.write()
+        self._since = None
         parcel, self._parcel = self._parcel, Parcel()
         return self._hand_over(parcel)
 

@@ -42,6 +42,16 @@ class Track:
         """No earlier run has come to this line, or beyond it."""
         self.again = [checkpoint or UNREAD for checkpoint in again] if any(again) else []
         self._distrusted = False
+        self._again: tuple[int, int] | None = None
+        """A last line without an end that was read and comes again: its number and length."""
+
+    def resume(self) -> tuple[int, int]:
+        """Where to read on in a source that is opened again; a last line without an end comes again."""
+        if not self.tail:
+            return self.offset, self.line
+        self._again = self.line - 1, self.tail
+        self.known_line = max(self.known_line, self.line)
+        return self.offset - self.tail, self.line - 1
 
     def distrust(self) -> None:
         """What was read of it may have been wrong: the next run begins at the beginning."""
@@ -93,6 +103,8 @@ class Track:
     def settled_before(self, number: int, length: int, part: Callable[[], int]) -> bool:
         """Whether the line of that number and length, which belongs to that part, met its fate in an
         earlier run. `part` is asked only where the parts do not agree."""
+        if self._again is not None and number == self._again[0]:
+            return length == self._again[1]
         settled = {_settled_before(since, number, length) for since in self.since}
         if len(settled) == 2:
             return _settled_before(self.since[part()], number, length)

@@ -17,14 +17,19 @@ from typing import IO, Any, Protocol
 from tailrace import arguments
 from tailrace.errors import SourceNotFound, SourceUnreadable, UsageError
 from tailrace.oserrors import FILES, RAISE_LIMIT
+from tailrace.pipeline.content import blocks_of
 from tailrace.pipeline.identity import Identity
 from tailrace.pipeline.items import as_line
-from tailrace.pipeline.lines import Block, LineCutter, LongLine
-from tailrace.pipeline.unpacking import FAILURES, MAGIC, Read, Skipping, Unpacked, is_compressed
+from tailrace.pipeline.lines import Block, LongLine
+from tailrace.pipeline.unpacking import MAGIC, Read, is_compressed
 
-__all__ = ["Block", "LongLine", "Source", "open_sources"]
+__all__ = ["Block", "LongLine", "Source", "Sources", "open_sources"]
 
 MAX_LINE = 16 * 2**20
+POLL = 0.02
+"""Seconds between two looks at what may have more to give, where somebody waits for it."""
+PATIENCE = 0.2
+"""Seconds without a byte after which a pipe says that nothing has come for a while."""
 ITEMS = 64
 ITEM_BYTES = 64 * 1024
 """A block of an iterable's lines ends at this many lines or bytes."""
@@ -39,6 +44,8 @@ class Source(Protocol):
     name: str
     identity: Identity | None
     size: int | None
+    shrunk: bool
+    """It was seen to be cut, so that it is no more what it was."""
 
     @property
     def compressed(self) -> bool: ...
@@ -48,14 +55,47 @@ class Source(Protocol):
     def consumed(self) -> int: ...
 
 
-def open_sources(given: object, max_line: int = MAX_LINE) -> list[Source]:
-    """Check everything that can be checked before anything is sent. Raises SourceNotFound."""
+class Sources(Protocol):
+    """What an export reads, one after the other; None says that nothing is there for the moment.
+    With `again` a source may come once more, and goes on where it was."""
+
+    again: bool
+
+    @property
+    def size(self) -> int | None: ...
+
+    def consumed(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Source | None]: ...
+
+
+class Given(list[Source]):
+    """Sources that were named."""
+
+    again = False
+
+    @property
+    def size(self) -> int | None:
+        sizes = [source.size for source in self]
+        return None if None in sizes else sum(size or 0 for size in sizes)
+
+    def consumed(self) -> int:
+        return sum(source.consumed() for source in self)
+
+
+def open_sources(given: object, max_line: int = MAX_LINE, *, eager: bool = False) -> Given:
+    """Check everything that can be checked before anything is sent. With `eager` a pipe says at once
+    when it has nothing to give. Raises SourceNotFound."""
+    return Given(_open_all(given, max_line, eager))
+
+
+def _open_all(given: object, max_line: int, eager: bool) -> list[Source]:
     if isinstance(given, (str, os.PathLike)):
-        return [_open(given, max_line)]
+        return [_open(given, max_line, eager)]
     if isinstance(given, (bytes, Mapping)) or not isinstance(given, Iterable):
         raise UsageError("a source is a path, '-', a list of paths, or an iterable of lines or dicts")
     if isinstance(given, (list, tuple)) and given and all(_is_path(item) for item in given):
-        return [_open(item, max_line) for item in given]
+        return [_open(item, max_line, eager) for item in given]
     return [IterableSource(given, max_line)]
 
 
@@ -66,39 +106,51 @@ def _is_path(item: object) -> bool:
     return isinstance(item, str) and not item.lstrip().startswith(("{", "["))
 
 
-def _open(path: str | os.PathLike[str], max_line: int) -> Source:
+def _open(path: str | os.PathLike[str], max_line: int, eager: bool) -> Source:
     if os.fspath(path) == "-":
-        return StandardInput(max_line)
+        return StandardInput(max_line, eager)
+    status = look_at(path)
+    if stat.S_ISDIR(status.st_mode):
+        raise SourceNotFound(
+            f"source {readable(Path(path))} is a directory",
+            hint="name the files in it, or follow it: --follow",
+        )
+    return FileSource(Path(path), status, max_line, eager)
+
+
+def look_at(path: str | os.PathLike[str]) -> os.stat_result:
+    """What is at a path. Raises SourceNotFound where nothing is that may be read."""
     if not os.fspath(arguments.path("the path of a source", path)):
         raise SourceNotFound("the path of a source is empty", hint="'-' is standard input")
     try:
         status = os.stat(path)
     except OSError as error:
         raise SourceNotFound(
-            f"source {_readable(Path(path))}: {error.strerror}", hint="check the path; '-' is standard input"
+            f"source {readable(Path(path))}: {error.strerror}", hint="check the path; '-' is standard input"
         ) from None
-    if stat.S_ISDIR(status.st_mode):
-        raise SourceNotFound(f"source {_readable(Path(path))} is a directory", hint="name the files in it")
     if not os.access(path, os.R_OK):
-        raise SourceNotFound(f"source {_readable(Path(path))} may not be read", hint="check its permissions")
-    return FileSource(Path(path), status, max_line)
+        raise SourceNotFound(f"source {readable(Path(path))} may not be read", hint="check its permissions")
+    return status
 
 
 class FileSource:
     """A file, which may be compressed."""
 
-    def __init__(self, path: Path, status: os.stat_result, max_line: int) -> None:
-        self.name = _readable(path)
+    shrunk = False
+
+    def __init__(self, path: Path, status: os.stat_result, max_line: int, eager: bool = False) -> None:
+        self.name = readable(path)
         self.size: int | None = status.st_size if stat.S_ISREG(status.st_mode) else None
         self.identity = Identity(path, status) if self.size is not None else None
         self._path = path
         self._max_line = max_line
+        self._eager = eager
         self._raw: IO[bytes] | None = None
         self._read = 0
 
     def blocks(self, offset: int = 0, number: int = 1) -> Iterator[Block | LongLine]:
         try:
-            raw = io.FileIO(self._path, opener=_open_without_waiting)
+            raw = self._opened()
         except OSError as error:
             raise SourceUnreadable(
                 f"source {self.name} cannot be opened: {error.strerror}",
@@ -106,8 +158,14 @@ class FileSource:
             ) from None
         with raw:
             self._raw = raw
-            read: Read = raw.read if self.size is not None else _Waiting(raw).read
-            yield from _blocks(read, self.name, self._max_line, offset, number, raw)
+            read = self._reader(raw)
+            yield from blocks_of(read, self.name, self._max_line, offset, number, raw)
+
+    def _opened(self) -> IO[bytes]:
+        return io.FileIO(self._path, opener=_open_without_waiting)
+
+    def _reader(self, raw: IO[bytes]) -> Read:
+        return raw.read if self.size is not None else _Waiting(raw, self._eager).read
 
     @property
     def compressed(self) -> bool:
@@ -129,7 +187,7 @@ def _open_without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _readable(path: Path) -> str:
+def readable(path: Path) -> str:
     """A path as text that can be stored and shown, whatever bytes it has."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
@@ -140,17 +198,18 @@ class StandardInput:
     name = "-"
     identity: Identity | None = None
     size: int | None = None
-    compressed = False
+    compressed = shrunk = False
 
-    def __init__(self, max_line: int) -> None:
+    def __init__(self, max_line: int, eager: bool) -> None:
         self._max_line = max_line
+        self._eager = eager
         self._input: _Waiting | None = None
 
     def blocks(self, offset: int = 0, number: int = 1) -> Iterator[Block | LongLine]:
         if sys.stdin is None:
             raise SourceUnreadable("standard input is closed", hint="name a file, or pipe updates in")
-        self._input = _Waiting(getattr(sys.stdin.buffer, "raw", sys.stdin.buffer))
-        yield from _blocks(self._input.read, self.name, self._max_line)
+        self._input = _Waiting(getattr(sys.stdin.buffer, "raw", sys.stdin.buffer), self._eager)
+        yield from blocks_of(self._input.read, self.name, self._max_line)
 
     def consumed(self) -> int:
         return self._input.count if self._input else 0
@@ -162,7 +221,7 @@ class IterableSource:
     name = "<iterable>"
     identity: Identity | None = None
     size: int | None = None
-    compressed = False
+    compressed = shrunk = False
 
     def __init__(self, items: Iterable[object], max_line: int) -> None:
         self._items = items
@@ -210,64 +269,30 @@ class IterableSource:
 
 class _Waiting:
     """Reads a pipe or terminal without blocking for good: `read` gives None when nothing has come
-    for a while, so that the engine can send what it has, report, and notice a stop."""
+    for a while, so that the engine can send what it has, report, and notice a stop; an `eager` one
+    whenever nothing is there."""
 
-    def __init__(self, raw: Any, patience: float = 0.2) -> None:
+    def __init__(self, raw: Any, eager: bool) -> None:
         self._raw = raw
-        self._patience = patience
+        self._eager = eager
         self.count = 0
         self._selectable = os.name == "posix"
 
     def read(self, size: int) -> bytes | None:
-        if self._selectable and not self._ready():
+        if self._selectable and not self._ready(0.0 if self._eager else PATIENCE):
+            if self._eager:
+                self._ready(POLL)
             return None
         data: bytes | None = self._raw.read(size)
         if data is not None:
             self.count += len(data)
         return data
 
-    def _ready(self) -> bool:
+    def _ready(self, patience: float) -> bool:
         import select
 
         try:
-            return bool(select.select([self._raw], [], [], self._patience)[0])
+            return bool(select.select([self._raw], [], [], patience)[0])
         except (OSError, ValueError, io.UnsupportedOperation):
             self._selectable = False
             return True
-
-
-def _blocks(
-    read: Read, name: str, max_line: int, offset: int = 0, number: int = 1, raw: IO[bytes] | None = None
-) -> Iterator[Block | LongLine]:
-    """The lines of what may be compressed. Raises SourceUnreadable where it breaks."""
-    content = Unpacked(read, compressed=name.endswith((".gz", ".zst")))
-    cutter = LineCutter(content.read, max_line)
-    spoilt = False
-    try:
-        if offset and raw is not None:
-            cutter = LineCutter(_from(content, raw, offset), max_line, offset, number)
-        yield from cutter.blocks()
-    except (OSError, EOFError) as error:
-        what = getattr(error, "strerror", None) or str(error)
-    except Exception as error:
-        if type(error).__name__ not in FAILURES:
-            raise
-        what, spoilt = str(error), not content.proven  # sums stand behind what they are of
-    else:
-        return
-    broken = SourceUnreadable(
-        f"source {name} broke behind byte {cutter.offset} of its content: {what}",
-        hint="mend the file and export it again; it is read from its beginning, since what came before may "
-        "have been wrong"
-        if spoilt
-        else "mend the file and export it again: that goes on behind what an export has settled",
-    )
-    broken.spoilt = spoilt
-    raise broken
-
-
-def _from(content: Unpacked, raw: IO[bytes], offset: int) -> Read:
-    """Reads from `offset` of the content. What is compressed has to be read up to there."""
-    compressed = is_compressed(raw.read(MAGIC))
-    raw.seek(0 if compressed else offset)
-    return Skipping(content.read, offset).read if compressed else raw.read
