@@ -18,6 +18,7 @@ from typing import Any
 
 from tailrace import arguments
 from tailrace.errors import NotFound
+from tailrace.syncing import make_folder, sync_folder
 
 log = logging.getLogger("tailrace.deadletters")
 
@@ -96,10 +97,10 @@ class DeadLetterFile:
     def _open(self) -> int:
         if self._descriptor is None:
             folder = self._path.parent
-            folder.mkdir(mode=0o700, exist_ok=True)
+            make_folder(folder)
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             try:
-                _sync_folder(folder)
+                sync_folder(folder)
             except OSError:  # once more with the next letter: one that is written survives
                 os.close(descriptor)
                 raise
@@ -133,16 +134,6 @@ class DeadLetterFile:
             if self._descriptor is not None:
                 os.close(self._descriptor)
                 self._descriptor = None
-
-
-def _sync_folder(folder: Path) -> None:
-    """So that a file's entry survives too."""
-    if os.name == "posix":
-        directory = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
 
 
 class DeadLetters:

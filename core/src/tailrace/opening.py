@@ -10,12 +10,12 @@ from pathlib import Path
 
 import msgspec
 
-from tailrace.errors import StateError
+from tailrace.errors import StateError, UsageError
 from tailrace.objects import Activation
 from tailrace.pipeline.identity import Identity
 from tailrace.pipeline.job import Remembering
 from tailrace.pipeline.remembering import Rules
-from tailrace.pipeline.sketch import Secrets
+from tailrace.pipeline.sketch import Secrets, profile_named
 from tailrace.pipeline.sources import Source
 from tailrace.planning import Prepared
 from tailrace.state.database import Database
@@ -51,12 +51,17 @@ def begin(journal: Journal, run: int, prepared: Prepared, notes: list[str]) -> R
     delivered to another place, or of profiles that were told apart otherwise, is forgotten, and `notes`
     says so. Raises StateError."""
     activation, rule = prepared.activation, str(prepared.profile_rule)
-    layout = "" if activation.every_update else f"{rule} {prepared.place}"
+    layout = "" if activation.every_update else f"{rule} {prepared.place}"  # see `_rule`
     dropped = journal.profiles() if layout != journal.layout else 0
     journal.begin(run, layout)
     if dropped:
         notes.append(f"{_why(layout)}, so what was remembered of {dropped:,} profiles is dropped")
     return None if activation.every_update else _open_memory(journal, activation, rule)
+
+
+def _rule(layout: str) -> str:
+    """The rule by which a layout tells profiles apart."""
+    return layout.rpartition(" ")[0]
 
 
 def _why(layout: str) -> str:
@@ -72,6 +77,23 @@ def _open_memory(journal: Journal, activation: Activation, rule: str) -> Remembe
     rules = Rules(activation.triggers, activation.requalification)
     made = Secrets(key, _slots(journal, activation), rule, timed=activation.requalification)
     return Remembering(made, rules, journal.get, journal.refresh)
+
+
+def forget_profile(journal: Journal, activation: str, name: str) -> bool:
+    """Forget the profile of that name, see `profile_named`, and tell whether anything was remembered of
+    it. Raises UsageError, which does not repeat the name, or StateError."""
+    key = journal.setting(DIGEST_KEY)
+    if key is None or not journal.layout:
+        return False
+    rule = _rule(journal.layout)
+    profile = profile_named(key, rule, name)
+    if profile is None:
+        form = "its identity as NAMESPACE:ID" if rule.startswith("identity") else "its key"
+        raise UsageError(
+            "the profile is not named",
+            hint=f"activation {activation!r} tells profiles apart by {rule}: give {form}",
+        )
+    return journal.forget(profile)
 
 
 def _slots(journal: Journal, activation: Activation) -> dict[tuple[str, str], int]:

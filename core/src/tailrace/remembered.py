@@ -9,9 +9,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tailrace.opening import journal_folder, open_journal
+from tailrace import arguments
+from tailrace.opening import forget_profile, journal_folder, open_journal
 from tailrace.state.sources import list_sources
+from tailrace.store.compact import compact_parts
 from tailrace.store.journal import hold_journal, journal_size, remove_journal
+from tailrace.store.repair import RepairedPart, repair_parts
 
 if TYPE_CHECKING:
     from tailrace.client import Tailrace
@@ -41,6 +44,28 @@ class ActivationState:
     sources: tuple[SourceState, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompactedState:
+    """Bytes of an activation's files, before and after they were rewritten."""
+
+    activation: str
+    before: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepairedState:
+    """What became of each part of an activation's state."""
+
+    activation: str
+    parts: tuple[RepairedPart, ...]
+
+    @property
+    def damaged(self) -> tuple[RepairedPart, ...]:
+        """Those that began anew."""
+        return tuple(part for part in self.parts if part.damage is not None)
+
+
 class States:
     """Each verb raises NotFound for an unknown activation, and ActivationBusy while one is exported."""
 
@@ -55,20 +80,51 @@ class States:
         """The same, after reading all of it and comparing each checksum."""
         return self._look(activation, whole=True)
 
+    def compact(self, activation: str) -> CompactedState:
+        """Rewrite its files without what was removed or changed since. Raises StateDamaged, before
+        anything is changed."""
+        folder = journal_folder(self._t.home, self._t.activations.get(activation).id)
+        with closing(hold_journal(folder, activation)):
+            before = journal_size(folder)
+            compact_parts(folder)
+            return CompactedState(activation=activation, before=before, after=journal_size(folder))
+
+    def repair(self, activation: str) -> RepairedState:
+        """Let the parts that are damaged begin anew, and keep the others: the next export reads its
+        sources from their beginning for the parts that began anew, and sends the profiles of those once
+        more. Where part 0 is damaged all of them begin anew. What is whole is left as it is."""
+        id = self._t.activations.get(activation).id
+        folder = journal_folder(self._t.home, id)
+        with closing(hold_journal(folder, activation)):
+            parts = repair_parts(folder, about_to=lambda: self._end_cut_off(id, "repaired"))
+        return RepairedState(activation=activation, parts=tuple(parts))
+
+    def forget(self, activation: str, profile: str) -> bool:
+        """Forget one profile, and tell whether anything was remembered of it; its next update is
+        exported. `profile` is NAMESPACE:ID where profiles are known by an identity, else the value of the
+        attribute that they are known by. Raises UsageError, which does not repeat it, or StateDamaged."""
+        arguments.text("the profile", profile)
+        id = self._t.activations.get(activation).id
+        with closing(open_journal(self._t.home, id, activation)) as journal:
+            return forget_profile(journal, activation, profile)
+
     def reset(self, activation: str) -> None:
         """Forget all of it, damaged or not: the next export reads its sources from their beginning,
         and sends all of it again. Dead letters, runs and the numbers of sources stay."""
         id = self._t.activations.get(activation).id
         folder = journal_folder(self._t.home, id)
         with closing(hold_journal(folder, activation)):
-            for run in self._t.runs.cut_off(id):
-                # What it had committed is about to be lost; the copy that was saved is what is left.
-                self._t.runs.interrupt(
-                    run,
-                    "the process ended before the run did, and its state was reset",
-                    self._t.runs.get(run).ledger,
-                )
+            self._end_cut_off(id, "reset")
             remove_journal(folder)
+
+    def _end_cut_off(self, activation_id: str, how: str) -> None:
+        """What such a run had committed is about to be lost; the copy that was saved is what is left."""
+        for run in self._t.runs.cut_off(activation_id):
+            self._t.runs.interrupt(
+                run,
+                f"the process ended before the run did, and its state was {how}",
+                self._t.runs.get(run).ledger,
+            )
 
     def _look(self, activation: str, *, whole: bool | None = None) -> ActivationState:
         id = self._t.activations.get(activation).id

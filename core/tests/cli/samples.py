@@ -14,8 +14,9 @@ from tailrace.faults import FaultRow
 from tailrace.ledger import Ledger, SourcePosition
 from tailrace.objects import Account, Activation, Connection, Run, Segment
 from tailrace.registry import PluginRecord
-from tailrace.remembered import ActivationState, SourceState
+from tailrace.remembered import ActivationState, CompactedState, RepairedState, SourceState
 from tailrace.selftest.matrix import Verdict
+from tailrace.store.repair import RepairedPart
 
 WHEN = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 STORED: dict[str, Any] = {"version": 1, "created_at": WHEN, "updated_at": WHEN}
@@ -45,6 +46,14 @@ STATE = ActivationState(
     profiles=0,
     sources=(SourceState(number=1, source="/data/profiles.jsonl", offset=1234, line=6, settled_beyond=0),),
 )
+REPAIRED = RepairedState(
+    activation="hot",
+    parts=(
+        RepairedPart(number=0, file="journal.mdb", damage=None, profiles=62_481),
+        RepairedPart(number=1, file="journal-01.mdb", damage="its checksums do not fit", profiles=None),
+    ),
+)
+COMPACTED = CompactedState(activation="hot", before=3_145_728, after=1_310_720)
 ACTIVATION = Activation(
     id=IDS[2],
     name="hot",
@@ -198,6 +207,10 @@ SHAPES: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
         {"ledger": shapes.plain(FAILED), "error": error_shape(DOWN)},
     ),
     (("state show", "state verify"), {"state": shapes.plain(STATE)}),
+    (("state repair",), {"repaired": shapes.plain(REPAIRED)}),
+    (("state compact",), {"compacted": shapes.plain(COMPACTED)}),
+    (("state forget",), {"forgotten": True}),
+    (("state reset",), {"reset": "hot"}),
     (("runs show",), {"run": shapes.plain(RUN)}),
     (("runs list",), {"runs": ["…"]}),
     (("dead-letters show",), {"dead_letter": shapes.dead_letter(LETTER)}),

@@ -14,6 +14,10 @@ from tailrace.opening import Openings, open_journal
 from tailrace.pipeline.sources import open_sources
 from tailrace.store.journal import PARTS, Checkpoint, Share
 
+VERBS: dict[str, tuple[str, ...]] = {
+    "show": (), "verify": (), "repair": (), "compact": (), "forget": ("--profile", "ecid:id-1"), "reset": (),
+}  # fmt: skip
+
 pytestmark = pytest.mark.usefixtures("activation")
 
 
@@ -52,7 +56,7 @@ def test_a_damaged_state_is_said_and_reset(run: Run, source: Path, tmp_path: Pat
         ended = run("state", verb, "hot")
         assert ended.code == 3
         assert "is damaged" in ended.err
-        assert "tailrace state reset" in ended.err
+        assert "tailrace state repair" in ended.err
     assert run("export", "hot", source).code == 3
     assert run("state", "reset", "hot").code == 0
     assert run("state", "verify", "hot").code == 0
@@ -67,8 +71,8 @@ def test_nothing_is_touched_while_the_activation_is_exported(run: Run, source: P
     with tailrace.open() as t:
         journal = open_journal(t.home, t.activations.get("hot").id, "hot")
     try:
-        for verb in ("show", "verify", "reset"):
-            ended = run("state", verb, "hot")
+        for verb in VERBS:
+            ended = run("state", verb, "hot", *VERBS[verb])
             assert ended.code == 3
             assert "is being exported by process" in ended.err
     finally:
@@ -86,9 +90,9 @@ def test_a_reset_ends_the_run_that_was_cut_off(run: Run, source: Path) -> None:
     assert "its state was reset" in (cut_off.error or "")
 
 
-@pytest.mark.parametrize("verb", ["show", "verify", "reset"])
+@pytest.mark.parametrize("verb", VERBS)
 def test_an_unknown_activation_is_said(run: Run, verb: str) -> None:
-    assert run("state", verb, "cold").code == 3
+    assert run("state", verb, "cold", *VERBS[verb]).code == 3
 
 
 def test_profiles_are_counted(run: Run) -> None:
@@ -156,3 +160,105 @@ def test_how_many_profiles_is_not_known_while_one_exports(run: Run, source: Path
 def tailrace_attributes() -> list[str]:
     with tailrace.open() as t:
         return [*t.activations.get("hot").attributes]
+
+
+def profiles(run: Run) -> int:
+    count: int = run("state", "show", "hot", "--json").json["state"]["profiles"]
+    return count
+
+
+def test_a_profile_is_forgotten_and_sent_again(run: Run, source: Path) -> None:
+    assert run("state", "forget", "hot", "--profile", "ecid:id-1").out.startswith("nothing was remembered")
+    run("export", "hot", source)
+    forgotten = run("state", "forget", "hot", "--profile", "ecid:id-1")
+    assert (forgotten.code, forgotten.out) == (0, "what was remembered of that profile is forgotten\n")
+    again = run("state", "forget", "hot", "--profile", "-", stdin="ecid:id-1\n")
+    assert (again.code, again.out) == (0, "nothing was remembered of that profile\n")
+    assert profiles(run) == 2
+    other = source.with_name("other.jsonl")
+    other.write_text(source.read_text())
+    assert run("export", "hot", other, "--json", "--quiet").json["ledger"]["delivered"] == 1
+    for expected in (True, False):
+        ended = run("state", "forget", "hot", "--profile", "ecid:id-1", "--json")
+        assert ended.json == {"forgotten": expected}
+
+
+def test_a_profile_is_named_by_what_the_state_knows_it_by(run: Run, source: Path) -> None:
+    """Which is the rule of the last export, whatever the activation says by now."""
+    name = "attribute:person.name.firstName"
+    run("activation", "update", "hot", "--profile-key", name)
+    run("export", "hot", source)
+    run("activation", "update", "hot", "--profile-key", "identity:ecid")
+    assert run("state", "forget", "hot", "--profile", "canary-2", "--json").json == {"forgotten": True}
+    assert profiles(run) == 2
+
+
+@pytest.mark.parametrize("given", ["canary-9", "canary-9:", ":canary-9", ":", "", "ecid:canary-9\udc80"])
+def test_a_profile_without_its_namespace_is_refused_and_not_repeated(
+    run: Run, source: Path, given: str
+) -> None:
+    run("export", "hot", source)
+    ended = run("state", "forget", "hot", "--profile", given, "-v")
+    assert ended.code == 2
+    assert "canary" not in ended.err + ended.out
+    if "ecid" not in given:
+        assert "tells profiles apart by identity: give its identity as NAMESPACE:ID" in ended.err
+    ended = run("state", "forget", "hot", "--profile", f"ecid:{given}" if given else "-", "-v")
+    assert "canary" not in ended.err + ended.out
+    assert profiles(run) == 3
+
+
+def test_a_damaged_part_is_repaired_and_its_share_is_sent_again(run: Run, tmp_path: Path) -> None:
+    source = tmp_path / "many.jsonl"
+    source.write_text("".join(map(update, range(100))))
+    assert run("state", "repair", "hot").out == "the state of hot is whole: nothing was changed\n"
+    run("export", "hot", source)
+    path = store(tmp_path).with_name("journal-03.mdb")
+    path.write_bytes(b"noise" * 3000)
+    assert run("export", "hot", source).code == 3
+    ended = run("state", "repair", "hot")
+    kept = profiles(run)
+    assert (ended.code, ended.out.splitlines()) == (
+        0,
+        [
+            "journal-03.mdb begins anew: its checksums do not fit",
+            f"15 of 16 parts are kept, with {kept} profiles",
+        ],
+    )
+    assert "how many profiles that will be is not known" in ended.err
+    again = run("export", "hot", source, "--json", "--quiet").json["ledger"]
+    assert 0 < again["delivered"] == 100 - kept
+    assert (profiles(run), again["unchanged"]) == (100, 0)
+    parts = run("state", "repair", "hot", "--json").json["repaired"]["parts"]
+    assert len(parts) == PARTS
+    assert parts[3] == {
+        "number": 3, "file": "journal-03.mdb", "damage": None, "profiles": 100 - kept,
+    }  # fmt: skip
+
+
+def test_a_repair_that_keeps_nothing_says_so(run: Run, source: Path, tmp_path: Path) -> None:
+    run("export", "hot", source)
+    with tailrace.open() as t:
+        number = t.runs.start(t.activations.get("hot"))
+    store(tmp_path).write_bytes(b"noise" * 3000)
+    ended = run("state", "repair", "hot")
+    assert ended.out.splitlines()[-1] == "nothing is kept"
+    assert "sends all of it once more" in ended.err
+    with tailrace.open() as t:
+        assert "its state was repaired" in (t.runs.get(number).error or "")
+    assert run("export", "hot", source, "--json", "--quiet").json["ledger"]["delivered"] == 3
+
+
+def test_files_are_compacted(run: Run, source: Path) -> None:
+    run("export", "hot", source)
+    with tailrace.open() as t, closing(open_journal(t.home, t.activations.get("hot").id, "hot")) as journal:
+        for value in (b"x" * 100_000, b"y"):
+            journal.commit(9, [Share({}, {}, {bytes([n << 4] * 16): value}) for n in range(PARTS)])
+    before = run("state", "show", "hot", "--json").json["state"]
+    compacted = run("state", "compact", "hot", "--json").json["compacted"]
+    assert compacted["activation"] == "hot"
+    assert before["bytes"] == compacted["before"] > compacted["after"] + PARTS * 100_000
+    after = run("state", "show", "hot", "--json").json["state"]
+    assert after == before | {"bytes": compacted["after"]}
+    size = f"{compacted['after']:,}"
+    assert run("state", "compact", "hot").out == (f"the state of hot: {size} bytes before, {size} after\n")

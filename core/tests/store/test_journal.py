@@ -89,7 +89,7 @@ def test_a_damaged_journal_names_the_way_on(tmp_path: Path) -> None:
     with pytest.raises(StateDamaged) as caught:
         Journal(folder, "hot")
     assert str(folder) in str(caught.value)
-    assert "after tailrace state reset the sources are read" in str(caught.value.hint)
+    assert "tailrace state repair keeps the parts that are whole" in str(caught.value.hint)
     for path in folder.iterdir():
         path.unlink()
     Journal(folder, "hot").close()

@@ -97,10 +97,7 @@ def _line(console: Console, name: str, *, hidden: bool) -> str:
     # A secret that is typed is never echoed, whether or not questions are wanted.
     if console.interactive or (hidden and sys.stdin.isatty()):
         return ask(name, hidden=hidden)
-    line = sys.stdin.readline()
-    if not line:
-        raise UsageError(f"--set {name}=-: standard input has no line left")
-    return line.rstrip("\r\n")
+    return console.line(f"--set {name}")
 
 
 def _file(name: str, path: Path) -> str:

@@ -48,6 +48,15 @@ class Console:
 
         return tailrace.open()
 
+    def line(self, option: str) -> str:
+        """The line of standard input that `option` asks for."""
+        from tailrace.errors import UsageError
+
+        line = sys.stdin.readline()
+        if not line:
+            raise UsageError(f"{option}=-: standard input has no line left")
+        return line.rstrip("\r\n")
+
     def print(self, text: str = "") -> None:
         self._write(sys.stdout, text + "\n")
 

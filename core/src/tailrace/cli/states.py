@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from tailrace.cli import render, shapes
 from tailrace.cli.console import Console
 from tailrace.cli.options import ActivationName, command, noun
 
 if TYPE_CHECKING:
-    from tailrace.remembered import ActivationState
+    from tailrace.remembered import ActivationState, RepairedState
 
 app = noun("state", "What an activation remembers between runs: how far each source is settled.")
 
@@ -40,6 +42,61 @@ def verify(console: Console, name: ActivationName) -> None:
             )
 
 
+@command(app, "repair")
+def repair(console: Console, name: ActivationName) -> None:
+    """Keep the parts that are whole; what a damaged part held is sent once more.
+
+    A damaged part begins anew: nothing in it is believed. Where part 0 is damaged all begin anew.
+    """
+    with console.open() as t:
+        repaired = t.state.repair(name)
+        if console.json:
+            console.result({"repaired": shapes.plain(repaired)})
+        else:
+            _show_repaired(console, repaired)
+
+
+@command(app, "compact")
+def compact(console: Console, name: ActivationName) -> None:
+    """Rewrite its files: they get smaller, and nothing that was forgotten is left in them."""
+    with console.open() as t:
+        compacted = t.state.compact(name)
+        if console.json:
+            console.result({"compacted": shapes.plain(compacted)})
+        else:
+            console.print(
+                f"the state of {name}: {compacted.before:,} bytes before, {compacted.after:,} after"
+            )
+
+
+Profile = Annotated[
+    str,
+    typer.Option(
+        "--profile",
+        metavar="ID",
+        show_default=False,
+        help="NAMESPACE:ID where the activation knows profiles by an identity, else the value of the "
+        "attribute; `-` reads a line of standard input.",
+    ),
+]
+
+
+@command(app, "forget")
+def forget(console: Console, name: ActivationName, profile: Profile) -> None:
+    """Forget what is remembered of one profile: its next update is exported.
+
+    Dead letters may hold the profile too; see `tailrace dead-letters`.
+    """
+    with console.open() as t:
+        forgotten = t.state.forget(name, console.line("--profile") if profile == "-" else profile)
+        if console.json:
+            console.result({"forgotten": forgotten})
+        elif forgotten:
+            console.print("what was remembered of that profile is forgotten")
+        else:
+            console.print("nothing was remembered of that profile")
+
+
 @command(app, "reset")
 def reset(console: Console, name: ActivationName) -> None:
     """Forget it, damaged or not: the next export sends its sources again from the beginning."""
@@ -51,6 +108,25 @@ def reset(console: Console, name: ActivationName) -> None:
             console.note(
                 f"the state of {name} is reset; the next export reads its sources from the beginning"
             )
+
+
+def _show_repaired(console: Console, repaired: RepairedState) -> None:
+    kept = [part for part in repaired.parts if part.damage is None]
+    profiles = sum(part.profiles or 0 for part in kept)
+    for part in repaired.damaged:
+        console.print(f"{part.file} begins anew: {part.damage}")
+    if not repaired.damaged:
+        console.print(f"the state of {repaired.activation} is whole: nothing was changed")
+    elif kept:
+        console.print(f"{len(kept)} of {len(repaired.parts)} parts are kept, with {profiles:,} profiles")
+    else:
+        console.print("nothing is kept")
+    if repaired.damaged:
+        console.note(
+            f"the next export reads its sources from the beginning, and sends "
+            f"{'what belongs to the parts that begin anew' if kept else 'all of it'} once more; how many "
+            "profiles that will be is not known"
+        )
 
 
 def _show(console: Console, state: ActivationState) -> None:

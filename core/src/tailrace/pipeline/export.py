@@ -51,9 +51,7 @@ class Running:
         self._clock = job.clock
         self._started = job.clock.monotonic()
         self._parts = 1 if job.remembering is None else PARTS
-        self._tracks = Tracks(
-            job.checkpoints_of, job.read_again, again=job.sources.again, parts=self._parts
-        )
+        self._tracks = Tracks(job.checkpoints_of, job.read_again, again=job.sources.again, parts=self._parts)
         self._next_progress = 0.0
         self._next_save = self._started + SAVE_EVERY
         self._drain: Drain | None = None

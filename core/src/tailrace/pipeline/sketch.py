@@ -35,6 +35,9 @@ _decode_time = msgspec.json.Decoder(Annotated[datetime, msgspec.Meta(tz=True)]).
 _IN_CANONICAL_FORM = re.compile(rb"[^\[{\\]*").fullmatch
 """Numbers, words, and strings without an escape are written in one way only."""
 
+_PROFILE = b"profile"
+"""Tells digests of profiles from those of anything else."""
+
 Pieces = Callable[[Any], Sequence[Any]]
 Digest = Callable[[bytes], bytes]
 
@@ -96,7 +99,7 @@ def compile_sketches(
     memberships of a selected update, `statuses` a shorter way to what of them mostly counts."""
     rule = KeyRule.parse(secrets.rule)
     of_profile, of_identities, of_attributes = (
-        _digest(secrets.key, person) for person in (b"profile", b"identities", b"attributes")
+        _digest(secrets.key, person) for person in (_PROFILE, b"identities", b"attributes")
     )
     ordered = sorted(paths, key=lambda attrs: _rank(paths[attrs]))  # not as the activation names them
     leaves = _leaves(ordered)
@@ -138,6 +141,15 @@ def compile_sketches(
         )
 
     return Sketcher(_profile(rule, partition, of_profile, key_of_update), quick, sketch)
+
+
+def profile_named(key: bytes, rule: str, name: str) -> bytes | None:
+    """The profile that somebody names: where the rule goes by identities with NAMESPACE:ID, else with
+    the value of its attribute. None where the name is no such thing. `key` is that of the digests."""
+    if KeyRule.parse(rule).kind == "identity":
+        namespace, _, id = name.partition(":")
+        name = f"{namespace}\0{id}" if namespace and id else ""
+    return _digest(key, _PROFILE)(name.encode()) if name else None
 
 
 def _rank(path: str) -> list[tuple[bool, str]]:

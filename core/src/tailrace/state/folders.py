@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tailrace import arguments
 from tailrace.errors import StateError
+from tailrace.syncing import make_folder
 
 
 def home_folder(given: str | Path | None = None) -> Path:
@@ -39,7 +40,7 @@ def private_folder(folder: Path) -> Path:
     files inside are private each for itself.
     """
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(folder)
         if folder.stat().st_mode & 0o077 and next(folder.iterdir(), None) is None:
             folder.chmod(0o700)
     except OSError as error:

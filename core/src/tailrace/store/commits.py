@@ -41,7 +41,7 @@ class Commits:
 
     def commit(self, run: int, shares: Sequence[Share], forget: Collection[bytes] = ()) -> None:
         """See `Journal.commit`."""
-        self._forget(forget)
+        self.forget(forget)
         commits = [
             partial(_commit, part, known, run, share)
             for part, known, share in zip(self._parts, self._known, shares, strict=True)
@@ -55,7 +55,8 @@ class Commits:
         if failures:
             raise failures[0]
 
-    def _forget(self, profiles: Collection[bytes]) -> None:
+    def forget(self, profiles: Collection[bytes]) -> None:
+        """Forget these profiles, part by part. When it returns that survives a power cut."""
         gone: dict[int, dict[bytes, bytes | None]] = {}
         for profile in profiles:
             number = part_of(profile) if len(self._parts) > 1 else 0

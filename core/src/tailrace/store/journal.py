@@ -147,6 +147,17 @@ class Journal:
         with self._writing:
             self._commits.commit(run, shares, forget)
 
+    def forget(self, profile: bytes) -> bool:
+        """Forget one profile, and tell whether anything was remembered of it. When it returns that
+        survives a power cut. Not while a run is under way. Raises StateError."""
+        self.refresh()
+        known = self.get(profile) is not None
+        if known:
+            with self._writing:
+                self._commits.forget([profile])
+            self.refresh()
+        return known
+
     def counts(self, run: int) -> dict[str, Any] | None:
         """What a run had counted at its last commit, the parts added up; None where part 0 has
         nothing of it. What is neither a number nor a mapping of numbers is that of part 0."""

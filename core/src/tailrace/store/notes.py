@@ -19,6 +19,11 @@ def note_of(path: Path) -> Path:
     return path.with_suffix(".note")
 
 
+def copy_of(path: Path) -> Path:
+    """Where a copy of the file is made that is to take its place."""
+    return path.with_suffix(".copy")
+
+
 def leave_note(path: Path) -> None:
     """Note what the file looks like. Without a note the next start takes longer, nothing else."""
     with suppress(OSError):
@@ -39,20 +44,20 @@ def left_well(path: Path) -> bool:
 def remove(path: Path) -> None:
     """Remove the file of a part that is not open, and what lies beside it. Raises StateError."""
     for each in (path, note_of(path), Path(f"{path}-lock")):
-        try:
-            each.unlink(missing_ok=True)
-        except OSError as error:
-            raise StateError(f"{each} cannot be removed: {error.strerror}") from None
+        _unlink(each)
+    remove_copy(path)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the name of a new file survive a power cut, where the system can."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def remove_copy(path: Path) -> None:
+    """Remove what was to take the place of the file. Raises StateError."""
+    _unlink(copy_of(path))
+
+
+def _unlink(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StateError(f"{path} cannot be removed: {error.strerror}") from None
 
 
 def _look(path: Path) -> bytes:

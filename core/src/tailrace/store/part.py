@@ -9,9 +9,6 @@ not fit the note, is read whole and its sum compared before it is used; see `ver
 
 from __future__ import annotations
 
-import errno
-import os
-import shutil
 import struct
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,12 +19,9 @@ from zlib import crc32
 
 import lmdb
 
-from tailrace.errors import StateDamaged, StateError
-from tailrace.oserrors import RAISE_LIMIT
-from tailrace.store.notes import leave_note, note_of, sync_folder
-
-MAP_SIZE = 2**26
-"""Bytes of address space that a part begins with; it takes twice as much whenever that is full."""
+from tailrace.errors import StateError
+from tailrace.store.files import MAP_SIZE, damaged, make_file, open_file, reason, why_not_written
+from tailrace.store.notes import leave_note, note_of
 
 FORMAT = 1
 """Raised when older versions can no longer read what a newer one writes."""
@@ -41,13 +35,7 @@ _TOTAL = struct.Struct("<HQQ")
 """Format, number of values, sum of their checksums."""
 _TOTAL_KEY = b"\0total"
 _AT_ONCE = 4096
-_LITTLE = 2**20
-"""Bytes free on a disk that is as good as full."""
 _BROKEN = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.PanicError)
-
-
-class TooLittleMemory(StateError):
-    """The file may be whole; this process cannot map it."""
 
 
 class Part:
@@ -62,10 +50,9 @@ class Part:
         cannot be used."""
         self.path = path
         note_of(path).unlink(missing_ok=True)
-        is_new = not path.exists()
-        self._environment = _open(path, map_size, readonly=False)
-        if is_new:
-            sync_folder(path.parent)
+        if not path.exists():
+            make_file(path, map_size)
+        self._environment = open_file(path, map_size, readonly=False)
         # Held by whoever reads: the map is moved, and closed, while nobody does.
         self._reading = threading.Lock()
         self._reader: Any = self._environment.begin()
@@ -80,7 +67,7 @@ class Part:
             with self._reading:
                 stored = self._reader.get(key)
         except _BROKEN as error:
-            raise damaged(self.path, _reason(error)) from None
+            raise damaged(self.path, reason(error)) from None
         if stored is None:
             return None
         if crc32(stored, crc32(key)) != _FITS:
@@ -131,11 +118,8 @@ class Part:
             while not self._write(keys, changes):
                 self._grow()
         except lmdb.Error as error:
-            why = _reason(error)
-            if why == os.strerror(errno.EIO) and shutil.disk_usage(self.path.parent).free < _LITTLE:
-                why = os.strerror(errno.ENOSPC)  # LMDB's word for a write that was cut short
             raise StateError(
-                f"the store {self.path} cannot be written: {why}",
+                f"the store {self.path} cannot be written: {why_not_written(error, self.path)}",
                 hint="make room in the home folder, then run the same command again",
             ) from None
 
@@ -231,7 +215,7 @@ def _apply(
 def check(path: Path) -> None:
     """Read all of a file that nobody has open, and compare its sums. Some kinds of damage end the
     process; others raise StateDamaged."""
-    environment = _open(path, MAP_SIZE, readonly=True)
+    environment = open_file(path, MAP_SIZE, readonly=True)
     try:
         with environment.begin() as transaction:
             _, count, total = _total(transaction)
@@ -244,18 +228,43 @@ def check(path: Path) -> None:
                 count -= 1
                 total -= _crc(stored)
     except lmdb.Error as error:
-        raise damaged(path, _reason(error)) from None
+        raise damaged(path, reason(error)) from None
     finally:
         environment.close()
     if count or total % 2**64:
         raise damaged(path, "its sum does not fit")
 
 
-def damaged(path: Path, why: str) -> StateDamaged:
-    return StateDamaged(
-        f"the store {path} is damaged: {why}",
-        hint="nothing was read from it; after tailrace state reset the sources are read from the beginning",
-    )
+def rewrite(path: Path, new: Path) -> None:
+    """Write the values of one file, which is whole and which nobody has open, to a new one, in order: there
+    they lie close together, and nothing else is in it. When it returns the new file's bytes survive a power
+    cut. Raises StateError."""
+    source = open_file(path, MAP_SIZE, readonly=True)
+    try:
+        target = open_file(new, max(MAP_SIZE, 2 * path.stat().st_size), readonly=False, lock=False)
+        try:
+            with source.begin() as old, target.begin(write=True) as transaction, old.cursor() as values:
+                transaction.cursor().putmulti(values.iternext(), append=True)
+        finally:
+            target.close()
+    except lmdb.Error as error:
+        raise StateError(
+            f"the store {new} cannot be written: {reason(error)}",
+            hint=f"make room in the home folder; {path.name} is as it was",
+        ) from None
+    finally:
+        source.close()
+
+
+def total(path: Path) -> tuple[int, int, int]:
+    """Format, number of values and sum of their checksums, as the file says; nobody has it open, and it
+    is whole."""
+    environment = open_file(path, MAP_SIZE, readonly=True)
+    try:
+        with environment.begin() as transaction:
+            return _total(transaction)
+    finally:
+        environment.close()
 
 
 def _values(transaction: Any) -> Iterator[tuple[bytes, bytes]]:
@@ -263,34 +272,6 @@ def _values(transaction: Any) -> Iterator[tuple[bytes, bytes]]:
         for key, stored in cursor:
             if key != _TOTAL_KEY:
                 yield key, stored
-
-
-def _open(path: Path, map_size: int, *, readonly: bool) -> Any:
-    size = path.stat().st_size if path.exists() else 0
-    try:
-        return lmdb.open(
-            os.fspath(path),
-            subdir=False,
-            map_size=max(map_size, size),
-            max_readers=16,
-            max_dbs=0,
-            mode=0o600,
-            readonly=readonly,
-            lock=not readonly,
-        )
-    except (lmdb.InvalidError, lmdb.CorruptedError, lmdb.VersionMismatchError, lmdb.PanicError) as error:
-        raise damaged(path, _reason(error)) from None
-    except lmdb.MemoryError:
-        raise TooLittleMemory(
-            f"the store {path} cannot be opened: the system allows too little address space",
-            hint=f"it maps {max(map_size, size) / 2**20:,.0f} MiB; see ulimit -v",
-        ) from None
-    except lmdb.Error as error:
-        files = os.strerror(errno.EMFILE) in str(error)
-        raise StateError(
-            f"the store {path} cannot be opened: {_reason(error)}",
-            hint=RAISE_LIMIT if files else "check the home folder",
-        ) from None
 
 
 def _total(transaction: Any) -> tuple[int, int, int]:
@@ -309,8 +290,3 @@ def _checked(path: Path, key: bytes, stored: bytes) -> bytes:
 
 def _crc(stored: bytes) -> int:
     return int.from_bytes(stored[-4:], "little")
-
-
-def _reason(error: Exception) -> str:
-    """LMDB puts the path in front."""
-    return str(error).rpartition(": ")[2] or type(error).__name__

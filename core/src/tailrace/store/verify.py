@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tailrace.errors import StateDamaged, StateError
+from tailrace.store.files import TooLittleMemory, damaged
 from tailrace.store.notes import left_well
-from tailrace.store.part import TooLittleMemory, check, damaged
+from tailrace.store.part import check
 
 _PATIENCE = 600.0
 _WHOLE = "whole"
