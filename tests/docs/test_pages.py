@@ -31,6 +31,8 @@ NOT_RUN = {
     ("docs/tutorial.md", "python3 -m venv tailrace-tutorial"): "installs from a clone",
     ("docs/tutorial.md", "moto_server -p 4566"): "the fixture `server` starts it, on a free port",
     ("docs/state.md", "pip install 'tailrace[postgresql]'"): "installs from a package index, needs a server",
+    ("docs/state.md", "tailrace state forget hot --profile crm:C-1001"): "the activation comes later",
+    ("docs/state.md", "grep -lF 'C-1001' \"$TAILRACE_HOME\"/dead-letters/*.jsonl"): "there are none",
 }
 """All that is printed and not run: page and first command, and why."""
 

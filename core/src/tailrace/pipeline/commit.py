@@ -46,6 +46,7 @@ class Committer:
         self._clock = clock
         self._next = clock.monotonic() + EVERY
         self._delivered = 0
+        self._mark: object = None
         self._changed = threading.Condition()
         self._work: Group | None = None
         self._closed = False
@@ -65,6 +66,14 @@ class Committer:
                 self._told = True
                 raise self._failure
             return self._work is None and self._failure is None
+
+    def is_new(self, mark: object) -> bool:
+        """Whether that differs from what it was the last time; if not, the next is due later."""
+        if mark == self._mark:
+            self._next = self._clock.monotonic() + EVERY
+            return False
+        self._mark = mark
+        return True
 
     def start(self, group: Group) -> None:
         """Commit this, soon. The last one must be done."""

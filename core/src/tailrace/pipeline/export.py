@@ -249,6 +249,13 @@ class Running:
         delivered = self._delivery.counts.delivered
         return Group(shares, taken.forgotten, delivered, self._tracks.positions(unsettled))
 
+    def _mark(self) -> object:
+        """What is another whenever there is something to commit: a source may be silent for days."""
+        at = self._tracks.current
+        place = (at.number, at.offset, at.tail) if at is not None else None
+        met = self._reading.received, self._met(), self._delivery.snapshot()
+        return place, self._tracks.counts, met
+
     def _commit_last(self) -> None:
         if self._committer is None:
             return
@@ -275,7 +282,8 @@ class Running:
         if self._committer is not None and self._committer.due(now, self._delivery.counts.delivered):
             if self._changes is not None:
                 self._changes.memory.committed()
-            self._committer.start(self._snapshot())
+            if self._committer.is_new(self._mark()):
+                self._committer.start(self._snapshot())
         if now < self._next_progress:
             return
         self._next_progress = now + PROGRESS_EVERY

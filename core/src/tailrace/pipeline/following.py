@@ -8,21 +8,17 @@ read again, from where it was.
 
 from __future__ import annotations
 
-import io
 import os
 import stat
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
-from typing import IO, NamedTuple
 
 from tailrace import arguments
 from tailrace.errors import SourceUnreadable, UsageError
-from tailrace.pipeline.lines import Block, LongLine
-from tailrace.pipeline.sources import POLL, FileSource, Source, look_at, readable
-from tailrace.pipeline.unpacking import Read
+from tailrace.pipeline.followed import FollowedFile, Left, Look
+from tailrace.pipeline.sources import POLL, Source, look_at, readable
 
 GRACE = 1.0
 """Seconds without a byte after which a file that is no more at its name has come to its end: who writes
@@ -31,31 +27,7 @@ it may learn late that it was renamed."""
 DEAR = 10
 """Looking at a directory takes at most one part in so many of the time."""
 
-PROOF = 64
-"""So many bytes before its end tell whether a file was written over since it was read."""
-
-
 LATE = "came when a later name had been read, so that updates may be out of order"
-
-
-class Look(NamedTuple):
-    """How a file was when it was looked at."""
-
-    device: int
-    inode: int
-    size: int
-    changed: int
-
-    @classmethod
-    def of(cls, status: os.stat_result) -> Look:
-        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-
-    def is_file_of(self, other: Look) -> bool:
-        return self[:2] == other[:2]
-
-
-class Left(Exception):
-    """The file is left before its end; it comes again."""
 
 
 class Following:
@@ -232,87 +204,6 @@ class Following:
         self._late += 1
         others = f" and {self._late - 1} more" if self._late > 1 else ""
         self._notes.append(f"{readable(path)}{others} {LATE}")
-
-
-class FollowedFile(FileSource):
-    """A file that says when it has nothing to give for the moment. What is compressed is read to its
-    end, once."""
-
-    key = ""
-    """Its name, for those who follow."""
-
-    def __init__(
-        self, place: Path, path: Path, status: os.stat_result, max_line: int, following: Following
-    ) -> None:
-        """It is opened at `place`, which is not its path where it was opened before."""
-        super().__init__(place, status, max_line)
-        self._grows = not (super().compressed or path.name.endswith((".gz", ".zst")))
-        self._look = Look.of(status)
-        self._following = following
-        self._heard = time.monotonic()
-        self._proof: bytes | None = None
-        self._count = 0
-        self.name = readable(path)
-
-    @property
-    def compressed(self) -> bool:
-        return not self._grows
-
-    def is_there(self) -> bool:
-        """Whether it can be opened again: its name is still its own."""
-        status = _regular(self._path)
-        return status is not None and Look.of(status).is_file_of(self._look)
-
-    def blocks(self, offset: int = 0, number: int = 1) -> Iterator[Block | LongLine]:
-        with suppress(Left):
-            yield from super().blocks(offset, number)
-
-    def consumed(self) -> int:
-        return self._count
-
-    def _opened(self) -> IO[bytes]:
-        descriptor = self._following.handed()
-        if descriptor is None:
-            return super()._opened()
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        return io.FileIO(descriptor)
-
-    def _reader(self, raw: IO[bytes]) -> Read:
-        if not Look.of(os.fstat(raw.fileno())).is_file_of(self._look):
-            self._following.leave(self.key)  # another one came to its name just now
-
-        def read(size: int) -> bytes | None:
-            data = self._read_on(raw, size) if self._grows else raw.read(size)
-            self._count += len(data or b"")
-            return data
-
-        return read
-
-    def _read_on(self, raw: IO[bytes], size: int) -> bytes | None:
-        place = raw.tell()
-        if self._proof is None:
-            self._proof = _before(raw, place)
-        elif self._proof != _before(raw, place):
-            return self._following.cut(self.key)
-        while not (data := raw.read(size)):
-            status = os.fstat(raw.fileno())
-            if status.st_size < place:
-                return self._following.cut(self.key)
-            if place >= 2 * max(self._look.size, 1):  # it is to be known by more of it
-                self._following.open_again(self.key, raw.fileno())
-            if status.st_size == place:
-                return self._following.at_end(self, Look.of(status), self._heard)
-        self._heard = time.monotonic()
-        self._proof = _before(raw, raw.tell())
-        return data
-
-
-def _before(raw: IO[bytes], place: int) -> bytes:
-    """The last bytes before a place; none where the system cannot look there."""
-    if not hasattr(os, "pread"):
-        return b""
-    length = min(PROOF, place)
-    return os.pread(raw.fileno(), length, place - length)
 
 
 def _regular(path: Path | os.DirEntry[str]) -> os.stat_result | None:

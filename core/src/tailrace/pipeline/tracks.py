@@ -80,6 +80,11 @@ class Tracks:
         return tuple(known.get(track.number, track.start) for track in self._by_number.values())
 
     @property
+    def counts(self) -> tuple[int, int]:
+        """How many there are, and how many are kept."""
+        return len(self._by_number), len(self._kept)
+
+    @property
     def current(self) -> Track | None:
         return next(reversed(self._by_number.values()), None)
 

@@ -23,6 +23,11 @@ _LITTLE = 2**20
 """Bytes free on a disk that is as good as full."""
 
 
+_empty: dict[int, bytes] = {}
+"""What a file without values holds, by the size of its map. An environment costs 2 MiB to open, which
+the allocator keeps: too much for each of sixteen files."""
+
+
 class TooLittleMemory(StateError):
     """The file may be whole; this process cannot map it."""
 
@@ -32,8 +37,13 @@ def make_file(path: Path, map_size: int) -> None:
     StateError."""
     copy = copy_of(path)
     remove_copy(path)
-    open_file(copy, map_size, readonly=False, lock=False).close()
+    if map_size not in _empty:
+        open_file(copy, map_size, readonly=False, lock=False).close()
     try:
+        if map_size in _empty:
+            private_file(copy, _empty[map_size])
+        else:
+            _empty[map_size] = copy.read_bytes()
         sync_file(copy)
         os.replace(copy, path)
     except OSError as error:
@@ -41,6 +51,13 @@ def make_file(path: Path, map_size: int) -> None:
             f"the store {path} cannot be made: {error.strerror}", hint="make room in the home folder"
         ) from None
     try_sync_folder(path.parent)
+
+
+def private_file(path: Path, content: bytes) -> None:
+    """Write a new file that is for nobody else. Raises OSError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(descriptor, "wb") as file:
+        file.write(content)
 
 
 def open_file(path: Path, map_size: int, *, readonly: bool, lock: bool = True) -> Any:
