@@ -11,7 +11,7 @@ from typing import Any
 import lmdb
 
 from tailrace.errors import StateDamaged, StateError
-from tailrace.oserrors import RAISE_LIMIT
+from tailrace.oserrors import RAISE_LIMIT, advice
 from tailrace.store.notes import copy_of, remove_copy
 from tailrace.syncing import sync_file, try_sync_folder
 
@@ -47,9 +47,7 @@ def make_file(path: Path, map_size: int) -> None:
         sync_file(copy)
         os.replace(copy, path)
     except OSError as error:
-        raise StateError(
-            f"the store {path} cannot be made: {error.strerror}", hint="make room in the home folder"
-        ) from None
+        raise StateError(f"the store {path} cannot be made: {error.strerror}", hint=advice(error)) from None
     try_sync_folder(path.parent)
 
 
