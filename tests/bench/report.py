@@ -15,8 +15,9 @@ PAGE = """\
 `make bench` measures this and writes this page and its picture. It compares `tailrace export` with the loop
 that one would write first: read a line, `json.loads`, pick the segments and attributes, `json.dumps`, boto3's
 `put_records` with 500 records, and send refused entries again after a pause that doubles
-(`tests/bench/plain_loop.py`). Both read the same file and make the same records, to the byte; a test holds
-them to it. After each run the number of records that arrived is compared with the number that was to arrive.
+(`tests/bench/plain_loop.py`). The activation exports every update, as the loop does. Both read the same
+file and make the same records, to the byte; a test holds them to it. After each run the number of records
+that arrived is compared with the number that was to arrive.
 
 ![Updates per second of tailrace export and of a plain boto3 loop](benchmark.svg)
 

@@ -82,7 +82,13 @@ def set_up(home: Path) -> None:
         }
         t.accounts.add("bench", destination="kinesis", settings=settings)
         t.connections.add("bench", account="bench", settings={"stream": STREAM})
-        t.activations.add("bench", connection="bench", segments=updates.MAPPED, attributes=updates.ATTRIBUTES)
+        t.activations.add(
+            "bench",
+            connection="bench",
+            segments=updates.MAPPED,
+            attributes=updates.ATTRIBUTES,
+            every_update=True,
+        )
 
 
 def run(folder: Path, events: int, repeats: int) -> Results:
