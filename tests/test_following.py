@@ -27,12 +27,15 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals 
 WAIT = 30.0
 
 
-def until(holds: Callable[[], object]) -> None:
-    """Wait for something to become true; it fails when that takes too long."""
+def until(site: Site, holds: Callable[[], object]) -> None:
+    """Wait for something to become true when a record is accepted; it fails when that takes too long."""
     end = time.monotonic() + WAIT
-    while not holds():
+    while True:
+        count = len(site.server.accepted())
+        if holds():
+            return
         assert time.monotonic() < end, "it did not come to that"
-        time.sleep(0.005)
+        site.server.wait_for_more(count, end - time.monotonic())
 
 
 class Follower:
@@ -47,7 +50,7 @@ class Follower:
             assert self.process.poll() is None, self.process.communicate()
             return self._site.arrived() == expected
 
-        until(holds)
+        until(self._site, holds)
 
     def stop(self, number: int = signal.SIGTERM) -> Ended:
         self.process.send_signal(number)
@@ -207,7 +210,7 @@ def test_a_follower_that_is_killed_loses_nothing(site: Site) -> None:
         assert site.end(follower.process).code == -signal.SIGKILL
     append(path, update(500)[20:] + b"\n")
     again = Follower(site, path)
-    until(lambda: set(site.arrived()) == set(keys(501)))
+    until(site, lambda: set(site.arrived()) == set(keys(501)))
     ended = again.stop()
     assert ended.code == 130
     assert ended.ledger["pending"] == 0
@@ -227,10 +230,12 @@ def test_each_update_is_accepted_soon(site: Site) -> None:
     stop = threading.Event()
 
     def watch() -> None:
-        while not stop.wait(0.002):
+        while not stop.is_set():
+            count = len(site.server.accepted())
             now = time.monotonic()
             for key in site.arrived():
                 seen.setdefault(key, now)
+            site.server.wait_for_more(count, 0.05)
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -239,7 +244,7 @@ def test_each_update_is_accepted_soon(site: Site) -> None:
             written[f"id-{number}"] = time.monotonic()
             append(path, updates(1, number))
             stop.wait(0.05)
-        until(lambda: len(seen) == 31)
+        until(site, lambda: len(site.arrived()) == 31)
     finally:
         stop.set()
         watcher.join()
@@ -258,7 +263,9 @@ def test_a_run_shows_where_it_is(site: Site) -> None:
             run = t.runs.list()[0]
         return run.status == "running" and [each["line"] for each in run.sources] == [4]
 
-    until(shown)
+    end = time.monotonic() + WAIT
+    while not shown():  # another process writes that to the database, and tells nobody
+        assert time.monotonic() < end
     settled(follower.stop(), 3)
 
 
@@ -267,9 +274,9 @@ def test_from_python(site: Site) -> None:
     stop = threading.Event()
 
     def writer() -> None:
-        until(lambda: site.arrived() == keys(2))
+        until(site, lambda: site.arrived() == keys(2))
         append(path, updates(2, 2))
-        until(lambda: site.arrived() == keys(4))
+        until(site, lambda: site.arrived() == keys(4))
         stop.set()
 
     thread = threading.Thread(target=writer)
@@ -320,13 +327,12 @@ def test_linger_holds_for_a_pipe_that_is_never_silent(site: Site) -> None:
     assert process.stdin is not None
     numbers = itertools.count()
 
-    def more() -> bool:
-        assert process.stdin is not None
+    end, pace = time.monotonic() + WAIT, threading.Event()
+    while len(site.arrived()) <= 3:
+        assert time.monotonic() < end
         process.stdin.write(updates(1, next(numbers)))
         process.stdin.flush()
-        return len(site.arrived()) > 3
-
-    until(more)
+        pace.wait(0.005)
     ended = site.end(process, b"")
     count = next(numbers)
     assert ended.code == 0

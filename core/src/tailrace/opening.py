@@ -145,16 +145,13 @@ class Openings:
         known = known_sources(self._database, self._activation_id, source.identity.place, path)
         for other in known:
             if source.shrunk and other.identity.startswith(source.identity.place):
-                self._reidentify(other, f"cut:{uuid.uuid4()}")
                 self._note(f"{source.name} was cut or written over, so it is read as a new source")
                 break
             if self._has_shrunk(source, source.identity, other):
-                self._reidentify(other, f"shrunk:{uuid.uuid4()}")
                 self._note(f"{source.name} is shorter than it was, so it is read as a new source")
                 break
             if source.identity.matches(other.identity):
                 if self._was_written_over(source.identity, other.number):
-                    self._reidentify(other, f"written-over:{uuid.uuid4()}")
                     self._note(f"{source.name} was written over, so it is read as a new source")
                     break
                 if other.identity != identity:

@@ -12,6 +12,7 @@ from core.tests.state.depot import ACCOUNT
 from tailrace import Segment, Tailrace, UsageError
 
 HALF = "canary\ud800"
+FIVE: Any = 5
 Call = Callable[[Any], object]
 
 CALLS: dict[str, tuple[Call, str]] = {
@@ -41,7 +42,7 @@ CALLS: dict[str, tuple[Call, str]] = {
     "a segment": (lambda t: t.activations.update("hot", segments=[5]), "a segment must be text, not int"),
     "half a segment": (lambda t: t.activations.update("hot", segments=[HALF]), "a segment holds what"),
     "segment of a number": (
-        lambda t: t.activations.update("hot", segments=[Segment(id=5)]),  # type: ignore[arg-type]
+        lambda t: t.activations.update("hot", segments=[Segment(id=FIVE)]),
         "a segment must be text, not int",
     ),
     "attributes": (lambda t: t.activations.update("hot", attributes=[5]), "attributes must be text"),
@@ -62,8 +63,8 @@ CALLS: dict[str, tuple[Call, str]] = {
     "source": (lambda t: t.export("hot", "canary\0"), "the path of a source holds a NUL character"),
     "half a source": (lambda t: t.export("hot", [HALF]), "the path of a source holds what is not Unicode"),
     "exported": (lambda t: t.export(None, []), "the name of the activation must be text"),
-    "home": (lambda t: tailrace.open(5), "home must be a path, not int"),  # type: ignore[arg-type]
-    "url": (lambda t: tailrace.open(database_url=5), "database_url must be text"),  # type: ignore[arg-type]
+    "home": (lambda t: tailrace.open(FIVE), "home must be a path, not int"),
+    "url": (lambda t: tailrace.open(database_url=FIVE), "database_url must be text"),
 }
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from core.tests.store.test_layout import PROFILES, RULE, shares, sixteen
+from core.tests.store.journals import PROFILES, RULE, shares, sixteen
 from tailrace import StateDamaged, StateError
 from tailrace.store import compact
 from tailrace.store.compact import compact_parts

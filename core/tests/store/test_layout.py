@@ -3,9 +3,7 @@ whoever is killed meanwhile."""
 
 from __future__ import annotations
 
-import random
 import shutil
-import subprocess
 import threading
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -15,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tailrace import StateDamaged, StateError
-from tailrace.store import layout, verify
+from core.tests.store.journals import ONE, OTHER, PROFILES, RULE, TOGETHER, one, place, shares, sixteen
+from tailrace import StateError
+from tailrace.store import layout
 from tailrace.store.journal import (
     PARTS,
     Checkpoint,
@@ -28,53 +27,6 @@ from tailrace.store.journal import (
 )
 from tailrace.store.notes import remove
 from tailrace.store.part import Part, check
-
-RULE, OTHER = "email", "phone"
-_DRAW = random.Random(3)
-PROFILES = [_DRAW.randbytes(16) for _ in range(200)]
-ONE = Checkpoint(offset=90, line=10, read_line=30, starts=(12,), ends=(15,))
-
-
-def place(number: int) -> Checkpoint:
-    """Where part `number` stands: behind the others by a line each, with a line of its own left."""
-    return Checkpoint(
-        offset=200 - number, line=40 - number, read_line=60, starts=(50 + number % 4,), ends=(55,)
-    )
-
-
-TOGETHER = Checkpoint(offset=185, line=25, read_line=60, starts=(50,), ends=(55,))
-
-
-def one_of(number: int) -> bytes:
-    """A profile of that part."""
-    return next(profile for profile in PROFILES if part_of(profile) == number)
-
-
-def shares(value: bytes = b"state", **counts: object) -> list[Share]:
-    """What each of sixteen parts is given."""
-    changes: list[dict[bytes, bytes | None]] = [{} for _ in range(PARTS)]
-    for profile in PROFILES:
-        changes[part_of(profile)][profile] = value + profile
-    return [Share(counts, {1: place(number)}, changes[number]) for number in range(PARTS)]
-
-
-def one(folder: Path) -> Journal:
-    """A journal of one part, at work."""
-    journal = Journal(folder, "hot")
-    journal.begin(1)
-    journal.keep({"salt": b"pepper"})
-    journal.commit(1, [Share({"received": 3}, {1: ONE})])
-    return journal
-
-
-def sixteen(folder: Path) -> Journal:
-    """A journal of sixteen parts, at work."""
-    journal = Journal(folder, "hot")
-    journal.begin(1, RULE)
-    journal.keep({"salt": b"pepper"})
-    journal.commit(1, shares(received=3))
-    journal.refresh()
-    return journal
 
 
 def test_each_part_keeps_its_share(tmp_path: Path) -> None:
@@ -303,77 +255,6 @@ def test_a_part_of_another_generation_holds_nothing(tmp_path: Path, caplog: pyte
         assert journal.checkpoint(1) is None
     named = [Path(message.split()[0]).name for message in caplog.messages]
     assert named == ["journal-06.mdb", "journal-09.mdb"]
-
-
-@pytest.mark.parametrize("number", [0, 1, 15])
-def test_damage_in_any_part_is_refused_by_name(tmp_path: Path, number: int) -> None:
-    with closing(sixteen(tmp_path)):
-        pass
-    path = layout.part_file(tmp_path, number)
-    content = path.read_bytes()
-    at = content.rindex(b"state")
-    path.write_bytes(content[:at] + b"S" + content[at + 1 :])
-    with pytest.raises(StateDamaged, match=rf"{path.name} is damaged: its checksums do not fit"):
-        Journal(tmp_path, "hot")
-    path.write_bytes(b"noise" * 3000)
-    with pytest.raises(StateDamaged, match=rf"{path.name} is damaged"):
-        Journal(tmp_path, "hot")
-
-
-def test_a_value_that_changes_underneath_is_refused(tmp_path: Path) -> None:
-    with closing(sixteen(tmp_path)) as journal:
-        path = layout.part_file(tmp_path, 4)
-        profile = one_of(4)
-        with path.open("r+b") as file:
-            content = file.read()
-            for at in [at for at in range(len(content)) if content.startswith(b"state" + profile, at)]:
-                file.seek(at)
-                file.write(b"S")
-        with pytest.raises(StateDamaged, match=r"journal-04\.mdb is damaged"):
-            journal.get(profile)
-
-
-def test_one_process_reads_all_that_was_not_left_well(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with closing(sixteen(tmp_path)):
-        pass
-    for number in (0, 3, 8):
-        layout.part_file(tmp_path, number).with_suffix(".note").unlink()
-    read: list[list[str]] = []
-    run = subprocess.run
-
-    def counted(command: list[object], **given: object) -> object:
-        read.append([Path(str(path)).name for path in command[3:]])
-        return run(command, **given)  # type: ignore[call-overload]
-
-    monkeypatch.setattr(subprocess, "run", counted)
-    for whole in (None, None, True):
-        Journal(tmp_path, "hot", whole=whole).close()
-    everything = [path.name for path in layout.part_files(tmp_path)]
-    assert read == [["journal.mdb", "journal-03.mdb", "journal-08.mdb"], everything]
-
-
-def test_a_file_at_which_the_reading_process_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It and those behind it are not believed; those before it are."""
-    paths = [tmp_path / name for name in "abc"]
-    said = subprocess.CompletedProcess([], -11, stdout=b"whole\n")
-    monkeypatch.setattr(subprocess, "run", lambda *given, **more: said)
-    found = verify.find_damaged(paths, whole=True)
-    assert {path: str(error).rpartition(": ")[2] for path, error in found.items()} == {
-        paths[1]: "it cannot be read",
-        paths[2]: "it cannot be read",
-    }
-
-    def late(*given: object, **more: object) -> object:
-        raise subprocess.TimeoutExpired([], 1, output=b"unfit\nwhole\n")
-
-    monkeypatch.setattr(subprocess, "run", late)
-    found = verify.find_damaged(paths, whole=True)
-    assert {path: str(error).rpartition(": ")[2] for path, error in found.items()} == {
-        paths[0]: "its checksums do not fit",
-        paths[2]: "reading it took more than 600 s",
-    }
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core.tests.store.test_layout import (
+from core.tests.store.journals import (
     PROFILES,
     RULE,
     place,

@@ -108,7 +108,7 @@ class Attributes:
 
     def look(self, update: Any) -> None:
         """Strike out the attributes that this update carries."""
-        for attrs in [a for a in self.unseen if _get(update, a) is not ABSENT]:
+        for attrs in [a for a in self.unseen if value_at(update, a) is not ABSENT]:
             del self.unseen[attrs]
 
 
@@ -139,10 +139,10 @@ def read_attributes(texts: Sequence[str], key_path: Path | None) -> Attributes:
 
 
 def _getter(attrs: Attrs) -> Callable[[Any], msgspec.Raw]:
-    return attrgetter(attrs[0]) if len(attrs) == 1 else lambda update: _get(update, attrs)
+    return attrgetter(attrs[0]) if len(attrs) == 1 else lambda update: value_at(update, attrs)
 
 
-def _get(update: Any, attrs: Attrs) -> Any:
+def value_at(update: Any, attrs: Attrs) -> Any:
     """The value at a path of attributes; an absent parent gives ABSENT for a leaf below it."""
     value = update
     for attr in attrs:

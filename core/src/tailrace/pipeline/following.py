@@ -70,7 +70,7 @@ class Following:
             while True:
                 source = self._next()
                 if source is None:
-                    time.sleep(POLL)
+                    self._rest()
                 yield source
         finally:
             descriptor = self.handed()
@@ -90,8 +90,14 @@ class Following:
             return b""
         if self._due and self._due[0] < name and file.is_there():
             self.leave(name)
-        time.sleep(POLL)
+        self._rest()
         return None
+
+    @staticmethod
+    def _rest() -> None:
+        """Until the next look: nothing tells of a file that grows. Not by waiting for the event that
+        stops the run, which a signal sets in this thread, perhaps while it holds the event's lock."""
+        time.sleep(POLL)
 
     def open_again(self, name: str, descriptor: int) -> None:
         """Open a file again, which need not be at its name any more. Raises Left."""

@@ -83,7 +83,7 @@ class Memory:
         """All that is not in the store, for a commit. The one before has come to its end."""
         changes: list[dict[bytes, bytes | None]] = [{} for _ in range(PARTS)]
         for profile, value in self._fresh.items():
-            changes[profile[0] >> 4][profile] = value
+            changes[part_of(profile)][profile] = value
         taken = Taken(changes, self._forgotten)
         self._under_way, self._fresh, self._forgotten = self._fresh, {}, set()
         return taken

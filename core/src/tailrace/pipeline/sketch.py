@@ -19,7 +19,7 @@ import msgspec
 from tailrace.destination import KeyPlan
 from tailrace.keys import KeyRule
 from tailrace.paths import parse_path
-from tailrace.pipeline.attributes import Attrs
+from tailrace.pipeline.attributes import Attrs, value_at
 from tailrace.pipeline.canonical import canonical
 from tailrace.pipeline.identities import BACKSLASH, Found, text
 from tailrace.pipeline.keying import named_candidates, read_key
@@ -212,25 +212,16 @@ def _leaves(paths: list[Attrs]) -> Pieces:
         return lambda update: ()
     if len(paths) == 1:
         (path,) = paths
-        return lambda update: (_value(update, path),)
+        return lambda update: (value_at(update, path),)
     get: Pieces = attrgetter(*(".".join(path) for path in paths))
 
     def leaves(update: Any) -> Sequence[Any]:
         try:
             return get(update)
         except AttributeError:  # a parent is absent
-            return [_value(update, path) for path in paths]
+            return [value_at(update, path) for path in paths]
 
     return leaves
-
-
-def _value(update: Any, path: Attrs) -> Any:
-    value = update
-    for attr in path:
-        if value is None:
-            return ABSENT
-        value = getattr(value, attr)
-    return value
 
 
 def _name(namespace: str, id: msgspec.Raw) -> str:

@@ -58,6 +58,7 @@ class KinesisServer:
         self._temporary: dict[str, tuple[str, str, float]] = {}
         self._lock = threading.Lock()
         self._accepted: list[Accepted] = []
+        self._grown = threading.Condition(self._lock)
         self._calls: list[Call] = []
         self._met: Counter[str] = Counter()
         self._scripts: dict[str, list[Step]] = {}
@@ -103,6 +104,11 @@ class KinesisServer:
     def accepted(self, stream: str = "hot-leads") -> list[Accepted]:
         with self._lock:
             return [record for record in self._accepted if record.stream == stream]
+
+    def wait_for_more(self, count: int, timeout: float) -> bool:
+        """Wait until more than so many records are accepted; whether it came to that in so many seconds."""
+        with self._grown:
+            return self._grown.wait_for(lambda: len(self._accepted) > count, timeout)
 
     def take(self) -> list[Accepted]:
         """What was accepted since the last time, of all streams; it is forgotten here."""
@@ -221,6 +227,7 @@ class KinesisServer:
                 self._sequence += 1
                 sequence = str(self._sequence)
                 self._accepted.append(Accepted(name, key, data, sequence, shard))
+                self._grown.notify_all()
                 answers.append({"SequenceNumber": sequence, "ShardId": shard})
         return {"FailedRecordCount": failed, "Records": answers}
 
