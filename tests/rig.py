@@ -25,8 +25,8 @@ from tailrace.pipeline.export import Running
 from tailrace.pipeline.following import Following
 from tailrace.pipeline.job import Job, Progress, Remembering
 from tailrace.pipeline.pool import ThreadPool
+from tailrace.pipeline.profiles import Secrets
 from tailrace.pipeline.remembering import Rules
-from tailrace.pipeline.sketch import Secrets
 from tailrace.pipeline.sources import open_sources
 from tailrace.runs import ledger_of
 from tailrace.store.journal import PARTS, Checkpoint, Share, part_of
@@ -149,6 +149,10 @@ def export(
     given = given or activation()
     compiled = compile_export(given, KeyPlan(), limits.key_bytes)
 
+    def look(line: bytes) -> Any:
+        on_line(line)
+        return compiled.look(line)
+
     def select(line: bytes) -> Selected | None:
         on_line(line)
         return compiled.select(line)
@@ -165,7 +169,7 @@ def export(
         job = Job(
             run=1,
             activation_id=given.id,
-            compiled=replace(compiled, select=select),
+            compiled=replace(compiled, look=look, select=select),
             plan=plan,
             pool=ThreadPool(exporter, "fickle", in_flight),
             sources=sources if isinstance(sources, Following) else open_sources(sources, max_line),
@@ -215,10 +219,13 @@ class Store:
     def remembering(self) -> Remembering:
         self.refresh()
         secrets = Secrets(b"k" * 32, self.slots, timed=self.rules.requalification)
-        return Remembering(secrets, self.rules, self.get, self.refresh)
+        return Remembering(secrets, self.rules, self.get, self.begins, self.refresh)
 
     def get(self, profile: bytes) -> bytes | None:
         return self.seen.get(profile)
+
+    def begins(self, profile: bytes, digest: bytes) -> bool:
+        return self.seen.get(profile, b"").startswith(digest)
 
     def refresh(self) -> None:
         self.seen = dict(self.values)

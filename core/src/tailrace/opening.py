@@ -14,8 +14,8 @@ from tailrace.errors import StateError, UsageError
 from tailrace.objects import Activation
 from tailrace.pipeline.identity import Identity
 from tailrace.pipeline.job import Remembering
+from tailrace.pipeline.profiles import Secrets, profile_named
 from tailrace.pipeline.remembering import Rules
-from tailrace.pipeline.sketch import Secrets, profile_named
 from tailrace.pipeline.sources import Source
 from tailrace.planning import Prepared
 from tailrace.state.database import Database
@@ -76,7 +76,7 @@ def _open_memory(journal: Journal, activation: Activation, rule: str) -> Remembe
         journal.keep({DIGEST_KEY: key})
     rules = Rules(activation.triggers, activation.requalification)
     made = Secrets(key, _slots(journal, activation), rule, timed=activation.requalification)
-    return Remembering(made, rules, journal.get, journal.refresh)
+    return Remembering(made, rules, journal.get, journal.begins, journal.refresh)
 
 
 def forget_profile(journal: Journal, activation: str, name: str) -> bool:

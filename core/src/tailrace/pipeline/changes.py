@@ -7,15 +7,16 @@ lane. So it is compared with what really arrived, whatever became of the records
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from tailrace.pipeline.compile import Compiled, InvalidUpdate, Selected
+from tailrace.pipeline.compile import Compiled, InvalidUpdate
 from tailrace.pipeline.delivery import Settled
 from tailrace.pipeline.lanes import Entry, Lanes, Name
 from tailrace.pipeline.memory import Change, Memory
 from tailrace.pipeline.pack import Packed
 from tailrace.pipeline.remembering import Rules, changes, place_of, remembered_place, value_of
 from tailrace.pipeline.settle import Track
-from tailrace.pipeline.sketch import SIZE, Sketch, Sketcher
+from tailrace.pipeline.sketch import Sketch, Sketcher
 from tailrace.pipeline.tally import Tally
 from tailrace.store.journal import part_of
 
@@ -35,10 +36,12 @@ class Changes:
         by_key: bool,
     ) -> None:
         """With `by_key` records of one partition key go out one after the other, too."""
+        self._glance = sketcher.glance
         self._profile = sketcher.profile
         self._quick = sketcher.quick
         self._sketch = sketcher.sketch
         self._select = compiled.select
+        self._complete = compiled.complete
         self._encode = compiled.encode
         self.memory = memory
         self._rules = rules
@@ -46,23 +49,25 @@ class Changes:
         self._tally = tally
         self._by_key = by_key
 
-    def detect(
-        self, selected: Selected, line: bytes, track: Track, offset: int, number: int
-    ) -> Packed | None:
-        """The record of an update that differs; nothing of its profile is on its way. None: it does
-        not differ and is counted, or it waits to be compared."""
-        key, update, identity_map, found = selected
-        profile = self._profile(update, found, line, key)
+    def detect(self, update: Any, line: bytes, track: Track, offset: int, number: int) -> Packed | None:
+        """The record of an update that was looked at and differs; nothing of its profile is on its way.
+        None: it does not differ and is counted, or it waits to be compared. Raises InvalidUpdate."""
+        quick = self._quick(update)
+        glanced = None if track.again else self._glance(update, line)
+        if glanced is not None and not self._lanes.is_busy(glanced) and self.memory.begins(glanced, quick):
+            self._count(glanced, None)
+            return None
+        key, update, found = self._complete(update, line)
+        profile = self._profile(update, found, line, key) if glanced is None else glanced
         if profile is None:
             return key, self._encode(update), line, track, offset, number, None
-        quick = self._quick(update, identity_map)
         if self._lanes.is_busy(profile):
             record = (key, self._encode(update), line, track, offset, number, None)
             self._wait(record, profile, self._sketch(update, found, quick))
             return None
         remembered = self.memory.get(profile)
         again = self._again(profile, remembered, line, track, offset, number) if track.again else None
-        if again or (remembered is not None and remembered[:SIZE] == quick):
+        if again:
             self._count(profile, again)
             return None
         sketch = self._sketch(update, found, quick)

@@ -22,19 +22,19 @@ from tailrace.pipeline.identities import Found, identity_reader
 from tailrace.pipeline.invalid import UNREADABLE, InvalidUpdate, explain
 from tailrace.pipeline.keying import read_key
 from tailrace.pipeline.memberships import read_memberships
+from tailrace.pipeline.profiles import Secrets, compile_profiles
 from tailrace.pipeline.raw import ABSENT, Field, struct
-from tailrace.pipeline.sketch import Secrets, Sketcher, compile_sketches
+from tailrace.pipeline.sketch import Sketcher, compile_sketches
 
 Project = Callable[[bytes], "tuple[str, bytes] | None"]
 
 
 class Selected(NamedTuple):
-    """An update that carries a mapped membership: its partition key, what is written of it, its
-    identity map as it was (ABSENT for none), and the identities found in there."""
+    """An update that carries a mapped membership: its partition key, what is written of it, and the
+    identities found in it."""
 
     key: str
     update: Any
-    identity_map: Any
     found: Found | None
 
 
@@ -43,11 +43,15 @@ __all__ = ["Compiled", "InvalidUpdate", "Project", "Selected", "compile_activati
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """`select(line)` reads an update: None where it carries no mapped membership; raises
-    InvalidUpdate. `encode` makes the record bytes of what was selected. `project(line)` does both.
-    `unseen()` names the mapped segments and attributes that no selected update has carried so far.
-    `sketches(secrets)` compiles what tells changes."""
+    """`look(line)` reads an update, and of its identities and its key nothing yet: its `identityMap` is
+    raw, ABSENT for none. None where it carries no mapped membership; raises InvalidUpdate.
+    `complete(update, line)` does the rest, once, and raises that too; `select(line)` does both. `encode`
+    makes the record bytes of what was selected. `project(line)` does all of it. `unseen()` names the
+    mapped segments and attributes that no selected update has carried so far. `sketches(secrets)`
+    compiles what tells changes."""
 
+    look: Callable[[bytes], Any]
+    complete: Callable[[Any, bytes], Selected]
     select: Callable[[bytes], Selected | None]
     encode: Callable[[Any], bytes]
     unseen: Callable[[], list[str]]
@@ -89,16 +93,13 @@ def compile_export(activation: Activation, key: KeyPlan, key_bytes: int | None =
         value = update.segmentMembership
         return value is not None and select(update, value)
 
-    def read(line: bytes) -> Selected | None:
+    def look(line: bytes) -> Any:
         try:
             line.decode()  # msgspec does not check the UTF-8 of what it copies or skips
             update = decode(line)
             value = update.segmentMembership
             if value is None or not select(update, value):
                 return None
-            found, identity_map = None, update.identityMap
-            if identity_map is not ABSENT:
-                update.identityMap, found = reduce(identity_map, line)
         except UNREADABLE as error:
             if isinstance(error, msgspec.ValidationError):
                 try:
@@ -107,15 +108,28 @@ def compile_export(activation: Activation, key: KeyPlan, key_bytes: int | None =
                 except UNREADABLE as worse:
                     error = worse
             raise explain(line, error) from None
+        if unseen_attributes:
+            attributes.look(update)
+        return update
+
+    def complete(update: Any, line: bytes) -> Selected:
+        found = None
+        if update.identityMap is not ABSENT:
+            try:
+                update.identityMap, found = reduce(update.identityMap, line)
+            except UNREADABLE as error:
+                raise explain(line, error) from None
         if needs_identity and not (found and found[0]):
             raise InvalidUpdate("no-identity", "the update is selected but carries no identity")
         partition_key = key_of(update, found, line)
         if partition_key is None:
             raise InvalidUpdate("no-key", f"key rule {rule} finds no usable key")
-        if unseen_attributes:
-            attributes.look(update)
         prune(update)
-        return Selected(partition_key, update, identity_map, found)
+        return Selected(partition_key, update, found)
+
+    def read(line: bytes) -> Selected | None:
+        update = look(line)
+        return None if update is None else complete(update, line)
 
     def unseen() -> list[str]:
         names = [f"attribute {path}" for path in unseen_attributes.values()]
@@ -123,6 +137,7 @@ def compile_export(activation: Activation, key: KeyPlan, key_bytes: int | None =
 
     def sketches(secrets: Secrets) -> Sketcher:
         mapped = memberships.mapped(secrets.slots)
-        return compile_sketches(secrets, key, attributes.paths, mapped, memberships.statuses, attributes.key)
+        profiles = compile_profiles(secrets, key, key_of, attributes.key)
+        return compile_sketches(secrets, profiles, attributes.paths, mapped, memberships.statuses)
 
-    return Compiled(read, encode, unseen, sketches)
+    return Compiled(look, complete, read, encode, unseen, sketches)

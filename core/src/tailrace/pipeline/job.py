@@ -15,8 +15,8 @@ from tailrace.pipeline.commit import Commit
 from tailrace.pipeline.compile import Compiled
 from tailrace.pipeline.delivery import BUDGET
 from tailrace.pipeline.pool import Pool
+from tailrace.pipeline.profiles import Secrets
 from tailrace.pipeline.remembering import Rules
-from tailrace.pipeline.sketch import Secrets
 from tailrace.pipeline.sources import Source, Sources
 from tailrace.store.journal import Checkpoint
 
@@ -42,6 +42,8 @@ class Remembering:
     rules: Rules
     get: Callable[[bytes], bytes | None]
     """The value of a profile, as of the last `refresh`."""
+    begins: Callable[[bytes, bytes], bool]
+    """Whether that value is known and begins with a digest."""
     refresh: Callable[[], None]
 
 

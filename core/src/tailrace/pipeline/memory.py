@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from tailrace.store.journal import PARTS, part_of
 
 Get = Callable[[bytes], "bytes | None"]
+Begins = Callable[[bytes, bytes], bool]
+"""Whether the value of a profile is known and begins so."""
 
 FULL = 8_000
 """Profiles that may wait for a commit; the source waits at the bound. Each changes a page of the store,
@@ -47,9 +49,10 @@ class Taken:
 class Memory:
     """`get` gives the value of a profile as of its last delivered record; None for one not known."""
 
-    def __init__(self, get: Get, refresh: Callable[[], None]) -> None:
-        """`get` reads what the store held at the last `refresh`."""
+    def __init__(self, get: Get, begins: Begins, refresh: Callable[[], None]) -> None:
+        """`get` and `begins` read what the store held at the last `refresh`."""
         self._get = get
+        self._begins = begins
         self._refresh = refresh
         self._fresh: dict[bytes, bytes | None] = {}
         self._under_way: dict[bytes, bytes | None] = {}
@@ -61,6 +64,13 @@ class Memory:
         if profile in self._under_way:
             return self._under_way[profile]
         return self._get(profile)
+
+    def begins(self, profile: bytes, digest: bytes) -> bool:
+        """Whether the value of a profile is known and begins with that digest."""
+        if profile in self._fresh or profile in self._under_way:
+            value = self.get(profile)
+            return value is not None and value.startswith(digest)
+        return self._begins(profile, digest)
 
     def delivered(self, change: Change) -> None:
         """A record has arrived."""

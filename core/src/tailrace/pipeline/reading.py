@@ -36,6 +36,7 @@ class Reading:
         partition key go out one after the other. `held` is the most bytes of memory in a parcel; one
         that is not full waits for `linger` seconds in pauses."""
         self._select = compiled.select
+        self._look = compiled.look
         self._encode = compiled.encode
         self._limits = limits
         self._most = min(limits.record_bytes, limits.bytes)
@@ -53,12 +54,13 @@ class Reading:
 
     def block(self, block: Block, track: Track) -> bool:
         """Take the lines of a block. False: writing has ended."""
-        select, encode, changes = self._select, self._encode, self._changes
+        look, select, encode, changes = self._look, self._select, self._encode, self._changes
         limits, letters = self._limits, self._letters
         overhead, most = limits.record_overhead, self._most
         lanes, parcel = self._lanes, self._parcel
         may_go = Lanes.enter if changes is None else self._may_go
         offset = end = block.offset
+        record: Packed
         number = block.number - 1
         since, filtered, blank = block.number, 0, 0  # what is not counted yet
         try:
@@ -66,7 +68,21 @@ class Reading:
                 offset = end
                 end += len(line)
                 try:
-                    selected = select(line)
+                    if changes is not None:
+                        update = look(line)
+                        if update is None:
+                            filtered += 1
+                            continue
+                        detected = changes.detect(update, line, track, offset, number)
+                        if detected is None:
+                            continue
+                        record = detected
+                    else:
+                        selected = select(line)
+                        if selected is None:
+                            filtered += 1
+                            continue
+                        record = (selected[0], encode(selected[1]), line, track, offset, number, None)
                 except InvalidUpdate as invalid:
                     if not line.strip():
                         blank += 1
@@ -79,18 +95,7 @@ class Reading:
                         letters.write()
                         number -= 1
                     continue
-                if selected is None:
-                    filtered += 1
-                    continue
-                if changes is None:
-                    key = selected[0]
-                    record: Packed = (key, encode(selected[1]), line, track, offset, number, None)
-                else:
-                    detected = changes.detect(selected, line, track, offset, number)
-                    if detected is None:
-                        continue
-                    record = detected
-                    key = record[0]
+                key = record[0]
                 data = record[1]
                 size = len(data) + len(key) + overhead if key.isascii() else record_size(key, data, overhead)
                 if size > most:

@@ -15,7 +15,8 @@ import struct
 from collections.abc import Collection
 from typing import NamedTuple
 
-from tailrace.pipeline.sketch import SIZE, Sketch
+from tailrace.pipeline.profiles import SIZE
+from tailrace.pipeline.sketch import Sketch
 
 TRIGGERS = ("segments", "identities", "attributes")
 

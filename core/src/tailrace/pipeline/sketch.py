@@ -10,24 +10,18 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import blake2b
 from operator import attrgetter
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
-from tailrace.destination import KeyPlan
-from tailrace.keys import KeyRule
 from tailrace.paths import parse_path
 from tailrace.pipeline.attributes import Attrs, value_at
 from tailrace.pipeline.canonical import canonical
 from tailrace.pipeline.identities import BACKSLASH, Found, text
-from tailrace.pipeline.keying import named_candidates, read_key
 from tailrace.pipeline.memberships import Mapped, Statuses
+from tailrace.pipeline.profiles import Glance, Profile, Profiles, Secrets, begun, digest_of
 from tailrace.pipeline.raw import ABSENT, text_of
-
-SIZE = 16
-"""Bytes of a digest."""
 
 EXITED = msgspec.Raw(b'"exited"')
 _decode_time = msgspec.json.Decoder(Annotated[datetime, msgspec.Meta(tz=True)]).decode
@@ -35,11 +29,7 @@ _decode_time = msgspec.json.Decoder(Annotated[datetime, msgspec.Meta(tz=True)]).
 _IN_CANONICAL_FORM = re.compile(rb"[^\[{\\]*").fullmatch
 """Numbers, words, and strings without an escape are written in one way only."""
 
-_PROFILE = b"profile"
-"""Tells digests of profiles from those of anything else."""
-
 Pieces = Callable[[Any], Sequence[Any]]
-Digest = Callable[[bytes], bytes]
 
 
 class Standing(NamedTuple):
@@ -62,54 +52,37 @@ class Sketch(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Secrets:
-    """What sketches are made with: the `key` of the digests, which stays with the state, and the
-    number that stands for each mapped segment there, by (namespace, id)."""
-
-    key: bytes
-    slots: Mapping[tuple[str, str], int]
-    rule: str = "identity"
-    """The key rule that tells profiles apart."""
-    timed: bool = False
-    """Whether the time of a qualification counts."""
-
-
-Profile = Callable[[Any, "Found | None", bytes, str], "bytes | None"]
-"""From (the update, its identities, the line, the partition key) to the profile."""
-
-
-@dataclass(frozen=True, slots=True)
 class Sketcher:
-    """`profile` and `quick` are needed for each selected update, `sketch` where it may have changed."""
+    """`glance` and `quick` are needed for each selected update, the others where it may have changed."""
 
+    glance: Glance
     profile: Profile
-    quick: Callable[[Any, Any], bytes]
+    quick: Callable[[Any], bytes]
     sketch: Callable[[Any, Found | None, bytes], Sketch]
 
 
 def compile_sketches(
     secrets: Secrets,
-    partition: KeyPlan,
+    profiles: Profiles,
     paths: Mapping[Attrs, str],
     mapped: Mapped,
     statuses: Statuses | None,
-    key_of_update: Callable[[Any], msgspec.Raw] | None,
 ) -> Sketcher:
     """`paths` leads from the Struct's attributes to the mapped paths, `mapped` reads the mapped
     memberships of a selected update, `statuses` a shorter way to what of them mostly counts."""
-    rule = KeyRule.parse(secrets.rule)
-    of_profile, of_identities, of_attributes = (
-        _digest(secrets.key, person) for person in (_PROFILE, b"identities", b"attributes")
+    of_identities, of_attributes = (
+        digest_of(secrets.key, person) for person in (b"identities", b"attributes")
     )
+    of_profile = profiles.digest
     ordered = sorted(paths, key=lambda attrs: _rank(paths[attrs]))  # not as the activation names them
     leaves = _leaves(ordered)
-    begin_quick = _begun(secrets.key, b"quick").copy
+    begin_quick = begun(secrets.key, b"quick").copy
     names = msgspec.json.encode([paths[attrs] for attrs in ordered]) + b"\0"
-    by_identity, timed = rule.kind == "identity", secrets.timed
+    by_identity, timed = profiles.by_identity, secrets.timed
 
-    def quick(update: Any, identity_map: Any) -> bytes:
+    def quick(update: Any) -> bytes:
         digest = begin_quick()
-        digest.update(b"\0".join((*leaves(update), identity_map, *standings(update))))
+        digest.update(b"\0".join((*leaves(update), update.identityMap, *standings(update))))
         return digest.digest()
 
     def in_full(update: Any) -> list[Any]:
@@ -140,69 +113,13 @@ def compile_sketches(
             [of_profile(name.encode()) for name in texts] if by_identity and len(texts) > 1 else [],
         )
 
-    return Sketcher(_profile(rule, partition, of_profile, key_of_update), quick, sketch)
-
-
-def profile_named(key: bytes, rule: str, name: str) -> bytes | None:
-    """The profile that somebody names: where the rule goes by identities with NAMESPACE:ID, else with
-    the value of its attribute. None where the name is no such thing. `key` is that of the digests."""
-    if KeyRule.parse(rule).kind == "identity":
-        namespace, _, id = name.partition(":")
-        name = f"{namespace}\0{id}" if namespace and id else ""
-    return _digest(key, _PROFILE)(name.encode()) if name else None
+    return Sketcher(profiles.glance, profiles.profile, quick, sketch)
 
 
 def _rank(path: str) -> list[tuple[bool, str]]:
     """Sorts paths so that those below one parent stand together, behind those beside it."""
     *parents, leaf = parse_path(path)
     return [*((True, name) for name in parents), (False, leaf)]
-
-
-def _begun(key: bytes, person: bytes) -> blake2b:
-    return blake2b(digest_size=SIZE, key=key, person=person)
-
-
-def _digest(key: bytes, person: bytes) -> Digest:
-    copy = _begun(key, person).copy
-
-    def digest(content: bytes) -> bytes:
-        made = copy()
-        made.update(content)
-        return made.digest()
-
-    return digest
-
-
-def _profile(
-    rule: KeyRule, partition: KeyPlan, digest: Digest, key_of_update: Callable[[Any], msgspec.Raw] | None
-) -> Profile:
-    if rule.kind == "identity":
-        preferred = rule.namespaces
-
-        def by_identity(update: Any, found: Found | None, line: bytes, key: str) -> bytes | None:
-            if found is None:
-                return None
-            spaces, primaries = found
-            if spaces and not primaries and not preferred:
-                namespace = min(spaces)
-                entries = spaces[namespace]
-                if len(entries) == 1 and (id := text(entries[0].id)):
-                    return digest(f"{namespace}\0{id}".encode())
-            for namespace, candidate in named_candidates(found, preferred):
-                if candidate:
-                    return digest(f"{namespace}\0{candidate}".encode())
-            return None
-
-        return by_identity
-    if partition == KeyPlan(rule=str(rule)):
-        return lambda update, found, line, key: digest(key.encode())  # it is the partition key
-    read = read_key(KeyPlan(rule=str(rule)), None, key_of_update)
-
-    def by_attribute(update: Any, found: Found | None, line: bytes, key: str) -> bytes | None:
-        value = read(update, found, line)
-        return None if value is None else digest(value.encode())
-
-    return by_attribute
 
 
 def _leaves(paths: list[Attrs]) -> Pieces:

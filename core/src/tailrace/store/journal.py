@@ -83,8 +83,8 @@ def journal_size(folder: Path) -> int:
 class Journal:
     """The journal of one activation, held by this process until `close`.
 
-    One thread reads: `get` and `refresh` are its. Another may `commit` at the same time. All else is
-    safe for threads once the run has begun."""
+    One thread reads: `get`, `begins` and `refresh` are its. Another may `commit` at the same time. All
+    else is safe for threads once the run has begun."""
 
     def __init__(self, folder: Path, activation: str, *, whole: bool | None = None) -> None:
         """`folder` is the activation's own, and exists. With `whole` all of it is read and compared
@@ -134,6 +134,10 @@ class Journal:
     def get(self, profile: bytes) -> bytes | None:
         """What is remembered of a profile, as of the last `refresh` or later. Raises StateDamaged."""
         return self._gets[profile[0] >> 4](PROFILE + profile)
+
+    def begins(self, profile: bytes, digest: bytes) -> bool:
+        """Whether something is remembered of a profile that begins with that digest, likewise."""
+        return self._begins[profile[0] >> 4](PROFILE + profile, digest)
 
     def refresh(self) -> None:
         """Let `get` see what was committed. Until then the files grow with each commit."""
@@ -194,6 +198,7 @@ class Journal:
         """What is known by heart of the parts that are in use."""
         self._layout = layout_of(self._parts[0])
         self._gets = [self._parts[number % len(self._parts)].get for number in range(PARTS)]
+        self._begins = [self._parts[number % len(self._parts)].begins for number in range(PARTS)]
         self._commits = Commits(self._parts)
 
 
