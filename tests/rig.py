@@ -32,6 +32,7 @@ from tailrace.runs import ledger_of
 from tailrace.store.journal import PARTS, Checkpoint, Share, part_of
 from tests.endtoend import SEGMENT
 
+BY_IDENTITY = KeyPlan()
 LIMITS = Limits(records=10, bytes=100_000, record_bytes=50_000, key_bytes=256)
 
 
@@ -143,11 +144,12 @@ def export(
     ordering: Literal["key", "none"] = "none",
     given: Activation | None = None,
     linger: float = 0.0,
+    partition: KeyPlan = BY_IDENTITY,
 ) -> Outcome:
     """Run an export to its end, whatever the end is. `on_line` runs before a line is looked at; `commit`
     gets what is committed; with `store` only changes are exported."""
     given = given or activation()
-    compiled = compile_export(given, KeyPlan(), limits.key_bytes)
+    compiled = compile_export(given, partition, limits.key_bytes)
 
     def look(line: bytes) -> Any:
         on_line(line)
@@ -209,6 +211,8 @@ class Store:
     """A store of profiles that keeps what is committed, and shows what was at the last `refresh`."""
 
     rules: Rules = field(default_factory=Rules)
+    rule: str = "identity"
+    """Tells profiles apart."""
     slots: dict[tuple[str, str], int] = field(default_factory=lambda: {("ups", SEGMENT): 0})
     values: dict[bytes, bytes] = field(default_factory=dict)
     groups: list[Group] = field(default_factory=list)
@@ -218,14 +222,11 @@ class Store:
 
     def remembering(self) -> Remembering:
         self.refresh()
-        secrets = Secrets(b"k" * 32, self.slots, timed=self.rules.requalification)
-        return Remembering(secrets, self.rules, self.get, self.begins, self.refresh)
+        secrets = Secrets(b"k" * 32, self.slots, self.rule, timed=self.rules.requalification)
+        return Remembering(secrets, self.rules, self.get, self.refresh)
 
-    def get(self, profile: bytes) -> bytes | None:
+    def get(self, profile: bytes, digest: bytes | None) -> bytes | None:
         return self.seen.get(profile)
-
-    def begins(self, profile: bytes, digest: bytes) -> bool:
-        return self.seen.get(profile, b"").startswith(digest)
 
     def refresh(self) -> None:
         self.seen = dict(self.values)

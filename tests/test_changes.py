@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tailrace.destination import Batch, BatchResult, Failure, FailureKind
+from tailrace.destination import Batch, BatchResult, Failure, FailureKind, KeyPlan
 from tailrace.objects import Segment
 from tailrace.pipeline import commit as committing
 from tailrace.pipeline.remembering import Rules
@@ -259,6 +259,23 @@ def test_mapped_attributes_that_change_make_each_profile_differ_once() -> None:
     assert len(export([update()], store, given=more).arrived) == 1
     assert len(export([update()], store, given=more).arrived) == 0
     assert len(export([update()], store, given=turned).arrived) == 0
+
+
+@pytest.mark.parametrize("rule", ["attribute:who", "attribute:in.who", "attribute:person.name.firstName"])
+@pytest.mark.parametrize(
+    "partition",
+    [KeyPlan(), KeyPlan(rule="attribute:who"), KeyPlan(rule="attribute:who", hash="sha256")],
+    ids=["identity", "attribute", "hashed"],
+)
+def test_an_attribute_tells_profiles_apart_whatever_the_partition_key_is(
+    rule: str, partition: KeyPlan
+) -> None:
+    store = Store(rule=rule)
+    updates = [{**update(name), "who": name, "in": {"who": name}} for name in "AB"]
+    assert export(updates, store, partition=partition).names == ["A", "B"]
+    assert export(updates, store, partition=partition).names == []
+    updates[0]["identityMap"]["ecid"][0]["id"] = "2"
+    assert export(updates, store, partition=partition).names == ["A"]
 
 
 # --- profiles that merge and split -----------------------------------------------------------------

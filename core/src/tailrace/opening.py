@@ -76,7 +76,7 @@ def _open_memory(journal: Journal, activation: Activation, rule: str) -> Remembe
         journal.keep({DIGEST_KEY: key})
     rules = Rules(activation.triggers, activation.requalification)
     made = Secrets(key, _slots(journal, activation), rule, timed=activation.requalification)
-    return Remembering(made, rules, journal.get, journal.begins, journal.refresh)
+    return Remembering(made, rules, journal.get, journal.refresh)
 
 
 def forget_profile(journal: Journal, activation: str, name: str) -> bool:

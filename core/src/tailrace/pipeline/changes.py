@@ -14,7 +14,7 @@ from tailrace.pipeline.delivery import Settled
 from tailrace.pipeline.lanes import Entry, Lanes, Name
 from tailrace.pipeline.memory import Change, Memory
 from tailrace.pipeline.pack import Packed
-from tailrace.pipeline.remembering import Rules, changes, place_of, remembered_place, value_of
+from tailrace.pipeline.remembering import Rules, changes, remembered_place, value_of
 from tailrace.pipeline.settle import Track
 from tailrace.pipeline.sketch import Sketch, Sketcher
 from tailrace.pipeline.tally import Tally
@@ -40,7 +40,7 @@ class Changes:
         self._profile = sketcher.profile
         self._quick = sketcher.quick
         self._sketch = sketcher.sketch
-        self._select = compiled.select
+        self._look = compiled.look
         self._complete = compiled.complete
         self._encode = compiled.encode
         self.memory = memory
@@ -53,19 +53,25 @@ class Changes:
         """The record of an update that was looked at and differs; nothing of its profile is on its way.
         None: it does not differ and is counted, or it waits to be compared. Raises InvalidUpdate."""
         quick = self._quick(update)
-        glanced = None if track.again else self._glance(update, line)
-        if glanced is not None and not self._lanes.is_busy(glanced) and self.memory.begins(glanced, quick):
-            self._count(glanced, None)
-            return None
+        profile = self._glance(update, line)
+        busy, remembered = False, None
+        if profile is not None:
+            busy = self._lanes.is_busy(profile)
+            if not busy:
+                remembered = self.memory.get(profile, quick)
+                if remembered is not None and remembered.startswith(quick) and not track.again:
+                    self._count(profile, None)
+                    return None
         key, update, found = self._complete(update, line)
-        profile = self._profile(update, found, line, key) if glanced is None else glanced
         if profile is None:
-            return key, self._encode(update), line, track, offset, number, None
-        if self._lanes.is_busy(profile):
-            record = (key, self._encode(update), line, track, offset, number, None)
-            self._wait(record, profile, self._sketch(update, found, quick))
+            profile = self._profile(found)
+            if profile is None:
+                return key, self._encode(update), line, track, offset, number, None
+            busy = self._lanes.is_busy(profile)
+            remembered = None if busy else self.memory.get(profile)
+        if busy:
+            self._wait(profile, self._sketch(update, found, quick), key, update, line, track, offset, number)
             return None
-        remembered = self.memory.get(profile)
         again = self._again(profile, remembered, line, track, offset, number) if track.again else None
         if again:
             self._count(profile, again)
@@ -75,13 +81,13 @@ class Changes:
         if not groups:
             self._count(profile, again)
             return None
-        record = (key, self._encode(update), line, track, offset, number, None)
         others = [other for other in sketch.others if other != profile] if "identities" in groups else []
         if others and any(map(self._lanes.is_busy, others)):
-            self._wait(record, profile, sketch)
+            self._wait(profile, sketch, key, update, line, track, offset, number)
             return None
-        value = value_of(sketch, place_of(track.number, offset), remembered)
-        return (*record[:6], Change(profile, value, others, others))
+        value = value_of(sketch, track.place(offset), remembered)
+        change = Change(profile, value, others, others)
+        return key, self._encode(update), line, track, offset, number, change
 
     def compare(self, entry: Entry) -> Packed | None:
         """The same for an update that has waited, and is now the first of its lanes."""
@@ -97,7 +103,7 @@ class Changes:
             self._count(profile, again)
             self._lanes.settled((key, profile, *held))
             return None
-        value = value_of(sketch, place_of(track.number, offset), remembered)
+        value = value_of(sketch, track.place(offset), remembered)
         return (*entry.record[:6], Change(profile, value, held if "identities" in groups else [], held))
 
     def let_go(self, record: Packed) -> None:
@@ -125,18 +131,32 @@ class Changes:
     def part(self, line: bytes) -> int:
         """The part of the state that a line belongs to."""
         try:
-            selected = self._select(line)
+            update = self._look(line)
+            if update is None:
+                return 0
+            profile = self._glance(update, line)
+            found = self._complete(update, line).found  # a dead letter belongs to part 0
+            if profile is None:
+                profile = self._profile(found)
         except InvalidUpdate:
             return 0
-        if selected is None:
-            return 0
-        profile = self._profile(selected.update, selected.found, line, selected.key)
         return 0 if profile is None else part_of(profile)
 
-    def _wait(self, record: Packed, profile: bytes, sketch: Sketch) -> None:
+    def _wait(
+        self,
+        profile: bytes,
+        sketch: Sketch,
+        key: str,
+        update: Any,
+        line: bytes,
+        track: Track,
+        offset: int,
+        number: int,
+    ) -> None:
         """Until nothing of the profile is on its way, and of none that it may have been before: what
         becomes of those is to be known first, and they are to wait for this one."""
-        names: dict[Name, None] = {record[0]: None} if self._by_key else {}
+        record = (key, self._encode(update), line, track, offset, number, None)
+        names: dict[Name, None] = {key: None} if self._by_key else {}
         names |= dict.fromkeys((profile, *sketch.others))
         self._lanes.join(Entry(record, 0, profile, sketch), names)
 
@@ -149,7 +169,7 @@ class Changes:
         length = len(line.removesuffix(b"\n"))
         if remembered is None or not track.is_again(part_of(profile), number, length):
             return None
-        place, last = place_of(track.number, offset), remembered_place(remembered)
+        place, last = track.place(offset), remembered_place(remembered)
         if place == last:
             return False
         return True if place < last or place[:4] != last[:4] else None

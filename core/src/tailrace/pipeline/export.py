@@ -92,7 +92,7 @@ class Running:
         given = self._job.remembering
         if given is None or self._lanes is None:
             return None
-        memory = Memory(given.get, given.begins, given.refresh)
+        memory = Memory(given.get, given.refresh)
         sketcher = self._job.compiled.sketches(given.secrets)
         by_key = self._job.ordering == "key"
         return Changes(

@@ -14,6 +14,7 @@ from tailrace.ledger import Ledger
 from tailrace.pipeline.commit import Commit
 from tailrace.pipeline.compile import Compiled
 from tailrace.pipeline.delivery import BUDGET
+from tailrace.pipeline.memory import Get
 from tailrace.pipeline.pool import Pool
 from tailrace.pipeline.profiles import Secrets
 from tailrace.pipeline.remembering import Rules
@@ -40,10 +41,8 @@ class Remembering:
 
     secrets: Secrets
     rules: Rules
-    get: Callable[[bytes], bytes | None]
+    get: Get
     """The value of a profile, as of the last `refresh`."""
-    begins: Callable[[bytes, bytes], bool]
-    """Whether that value is known and begins with a digest."""
     refresh: Callable[[], None]
 
 

@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import msgspec
+
 from tailrace.store.journal import PARTS, part_of
 
-Get = Callable[[bytes], "bytes | None"]
-Begins = Callable[[bytes, bytes], bool]
-"""Whether the value of a profile is known and begins so."""
+Get = Callable[[bytes, "bytes | None"], "bytes | None"]
+"""From (a profile, a digest) to its value. Of one that begins with the digest nothing else is checked."""
 
 FULL = 8_000
 """Profiles that may wait for a commit; the source waits at the bound. Each changes a page of the store,
 and what a page held before is free only after the commit: larger groups cost less time and more disk."""
 
 
-@dataclass(slots=True, eq=False)
-class Change:
+class Change(msgspec.Struct, eq=False):
     """What becomes true when a record is delivered. `others` are profiles that are then forgotten: its
     other identities may have been profiles of their own. `held` are those whose updates wait meanwhile,
     besides its own. `in_doubt`: it may have been delivered, and nobody knows."""
@@ -49,28 +49,20 @@ class Taken:
 class Memory:
     """`get` gives the value of a profile as of its last delivered record; None for one not known."""
 
-    def __init__(self, get: Get, begins: Begins, refresh: Callable[[], None]) -> None:
-        """`get` and `begins` read what the store held at the last `refresh`."""
+    def __init__(self, get: Get, refresh: Callable[[], None]) -> None:
+        """`get` reads what the store held at the last `refresh`."""
         self._get = get
-        self._begins = begins
         self._refresh = refresh
         self._fresh: dict[bytes, bytes | None] = {}
         self._under_way: dict[bytes, bytes | None] = {}
         self._forgotten: set[bytes] = set()
 
-    def get(self, profile: bytes) -> bytes | None:
+    def get(self, profile: bytes, digest: bytes | None = None) -> bytes | None:
         if profile in self._fresh:
             return self._fresh[profile]
         if profile in self._under_way:
             return self._under_way[profile]
-        return self._get(profile)
-
-    def begins(self, profile: bytes, digest: bytes) -> bool:
-        """Whether the value of a profile is known and begins with that digest."""
-        if profile in self._fresh or profile in self._under_way:
-            value = self.get(profile)
-            return value is not None and value.startswith(digest)
-        return self._begins(profile, digest)
+        return self._get(profile, digest)
 
     def delivered(self, change: Change) -> None:
         """A record has arrived."""

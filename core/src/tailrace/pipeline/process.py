@@ -35,6 +35,10 @@ SEND_TIMEOUT = 4.0
 """Seconds for a thread that waits for a batch to take it. It does so at once, unless its process was
 stopped or its machine has no time left."""
 
+ON_THE_WAY = 2**20
+"""Bytes of batches that may wait to be taken, where the system allows it: while there is room for a batch
+nobody waits until a thread of the other process runs."""
+
 STOP = b"s"
 _Work = tuple[int, list[str], list[bytes]]
 _Reply = tuple[int, dict[int, Failure], bytes]
@@ -62,6 +66,7 @@ class ProcessPool:
         self._child = Child(partial(_write_all, make, destination, count, stop), sockets=3)
         self._work, self._control, self._answers = self._child.sockets
         self._work.settimeout(SEND_TIMEOUT)
+        self._work.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, ON_THE_WAY)
 
     def send(self, number: int, batch: Batch) -> None:
         try:

@@ -37,11 +37,6 @@ class Rules(NamedTuple):
     requalification: bool = False
 
 
-def place_of(source: int, offset: int) -> bytes:
-    """The place of an update, as bytes that sort like it."""
-    return source.to_bytes(4, "big") + offset.to_bytes(6, "big")
-
-
 def remembered_place(value: bytes) -> bytes:
     """The place of the update that was last delivered."""
     return value[PLACE:STANDINGS]
@@ -79,10 +74,6 @@ def value_of(sketch: Sketch, place: bytes, remembered: bytes | None) -> bytes:
             for slot, (member, time) in merged.items()
         ]
     return b"".join([sketch.quick, sketch.identities, sketch.attributes, place, *standings])
-
-
-def _packed(slot: int, member: bool, time: int | None) -> bytes:
-    return _STANDING.pack(slot | _MEMBER if member else slot, NO_TIME if time is None else time)
 
 
 def _standings(value: bytes) -> Standings:

@@ -33,6 +33,7 @@ class Track:
         for a source that is read from its beginning all the same."""
         self.source = source
         self.number = number
+        self._place = number.to_bytes(4, "big")
         self.since = [checkpoint or UNREAD for checkpoint in since] if any(since) else []
         self.offset, self.line = min(((c.offset, c.line) for c in self.since), default=(0, 1))
         self.start = SourcePosition(source=source, number=number, offset=self.offset, line=self.line)
@@ -44,6 +45,10 @@ class Track:
         self._distrusted = False
         self._again: tuple[int, int] | None = None
         """A last line without an end that was read and comes again: its number and length."""
+
+    def place(self, offset: int) -> bytes:
+        """The place of an update, as bytes that sort like it."""
+        return self._place + offset.to_bytes(6, "big")
 
     def resume(self) -> tuple[int, int]:
         """Where to read on in a source that is opened again; a last line without an end comes again."""

@@ -11,19 +11,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from operator import attrgetter
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import msgspec
 
 from tailrace.paths import parse_path
 from tailrace.pipeline.attributes import Attrs, value_at
 from tailrace.pipeline.canonical import canonical
-from tailrace.pipeline.identities import BACKSLASH, Found, text
+from tailrace.pipeline.identities import Found, text
 from tailrace.pipeline.memberships import Mapped, Statuses
 from tailrace.pipeline.profiles import Glance, Profile, Profiles, Secrets, begun, digest_of
 from tailrace.pipeline.raw import ABSENT, text_of
 
-EXITED = msgspec.Raw(b'"exited"')
+_MEMBER = {b'"realized"': True, b'"existing"': True, b'"exited"': False}
+"""Whether a status says so, as it is mostly written."""
 _decode_time = msgspec.json.Decoder(Annotated[datetime, msgspec.Meta(tz=True)]).decode
 
 _IN_CANONICAL_FORM = re.compile(rb"[^\[{\\]*").fullmatch
@@ -32,16 +33,12 @@ _IN_CANONICAL_FORM = re.compile(rb"[^\[{\\]*").fullmatch
 Pieces = Callable[[Any], Sequence[Any]]
 
 
-class Standing(NamedTuple):
-    """What an update says of one mapped segment. `time` is its `lastQualificationTime` in
-    microseconds since 1970; None where that is none."""
-
-    slot: int
-    member: bool
-    time: int | None
+Standing = tuple[int, bool, "int | None"]
+"""What an update says of one mapped segment: its slot, whether the profile is a member, and its
+`lastQualificationTime` in microseconds since 1970; None where that is none."""
 
 
-class Sketch(NamedTuple):
+class Sketch(msgspec.Struct, frozen=True):
     """What of one update counts. `others` are the profiles of its other identities."""
 
     quick: bytes
@@ -95,13 +92,13 @@ def compile_sketches(
 
     def sketch(update: Any, found: Found | None, quick: bytes) -> Sketch:
         spaces = found[0] if found else {}
-        texts = sorted(
-            {
-                f"{space}\0{each.id}" if type(each.id) is str else _name(space, each.id)
-                for space, entries in spaces.items()
-                for each in entries
-            }
-        )
+        texts = [
+            f"{space}\0{each.id}" if type(each.id) is str else _name(space, each.id)
+            for space, entries in spaces.items()
+            for each in entries
+        ]
+        if len(texts) > 1:
+            texts = sorted(set(texts))
         attributes = b"\0".join(leaves(update))
         if not _IN_CANONICAL_FORM(attributes):
             attributes = b"\0".join([canonical(value) for value in leaves(update)])
@@ -109,7 +106,7 @@ def compile_sketches(
             quick,
             of_identities("\0\0".join(texts).encode()),
             of_attributes(names + attributes),
-            [Standing(slot, _is_member(status), _time(time)) for slot, status, time in mapped(update)],
+            [(slot, _is_member(status), _time(time)) for slot, status, time in mapped(update)],
             [of_profile(name.encode()) for name in texts] if by_identity and len(texts) > 1 else [],
         )
 
@@ -148,7 +145,8 @@ def _name(namespace: str, id: msgspec.Raw) -> str:
 
 
 def _is_member(status: Any) -> bool:
-    return status != EXITED if BACKSLASH not in bytes(status) else text_of(status) != "exited"
+    member = _MEMBER.get(bytes(status))
+    return text_of(status) != "exited" if member is None else member
 
 
 def _time(raw: Any) -> int | None:

@@ -83,7 +83,7 @@ def journal_size(folder: Path) -> int:
 class Journal:
     """The journal of one activation, held by this process until `close`.
 
-    One thread reads: `get`, `begins` and `refresh` are its. Another may `commit` at the same time. All
+    One thread reads: `get` and `refresh` are its. Another may `commit` at the same time. All
     else is safe for threads once the run has begun."""
 
     def __init__(self, folder: Path, activation: str, *, whole: bool | None = None) -> None:
@@ -131,13 +131,10 @@ class Journal:
         """Where it stands for all parts: whatever this calls settled each of them has settled."""
         return combined(self.checkpoints(source))
 
-    def get(self, profile: bytes) -> bytes | None:
-        """What is remembered of a profile, as of the last `refresh` or later. Raises StateDamaged."""
-        return self._gets[profile[0] >> 4](PROFILE + profile)
-
-    def begins(self, profile: bytes, digest: bytes) -> bool:
-        """Whether something is remembered of a profile that begins with that digest, likewise."""
-        return self._begins[profile[0] >> 4](PROFILE + profile, digest)
+    def get(self, profile: bytes, digest: bytes | None = None) -> bytes | None:
+        """What is remembered of a profile, as of the last `refresh` or later; see `Part.get`. Raises
+        StateDamaged."""
+        return self._gets[profile[0] >> 4](PROFILE + profile, digest)
 
     def refresh(self) -> None:
         """Let `get` see what was committed. Until then the files grow with each commit."""
@@ -198,7 +195,6 @@ class Journal:
         """What is known by heart of the parts that are in use."""
         self._layout = layout_of(self._parts[0])
         self._gets = [self._parts[number % len(self._parts)].get for number in range(PARTS)]
-        self._begins = [self._parts[number % len(self._parts)].begins for number in range(PARTS)]
         self._commits = Commits(self._parts)
 
 

@@ -60,28 +60,20 @@ class Part:
         self._closed = False
         self._verify_format()
 
-    def get(self, key: bytes) -> bytes | None:
-        """The value as of the last `refresh`, or later. Raises StateDamaged."""
-        stored = self._stored(key)
-        if stored is None:
-            return None
-        if crc32(stored, crc32(key)) != _FITS:
-            raise damaged(self.path, _UNFIT)
-        return stored[:-4]
-
-    def begins(self, key: bytes, digest: bytes) -> bool:
-        """Whether that value begins with a digest, which proves itself: no damage makes it equal."""
-        stored = self._stored(key)
-        return stored is not None and stored.startswith(digest)
-
-    def _stored(self, key: bytes) -> bytes | None:
+    def get(self, key: bytes, digest: bytes | None = None) -> bytes | None:
+        """The value as of the last `refresh`, or later. One that begins with the digest proves itself, as
+        no damage makes that equal: nothing else of it is checked then. Raises StateDamaged."""
         stored: bytes | None
         try:
             with self._reading:
                 stored = self._reader.get(key)
         except _BROKEN as error:
             raise damaged(self.path, reason(error)) from None
-        return stored
+        if stored is None:
+            return None
+        if (digest is None or not stored.startswith(digest)) and crc32(stored, crc32(key)) != _FITS:
+            raise damaged(self.path, _UNFIT)
+        return stored[:-4]
 
     def latest(self, key: bytes) -> bytes | None:
         """The value as it was committed last. Raises StateDamaged."""
