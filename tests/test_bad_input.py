@@ -285,14 +285,23 @@ ROWS = {
         pack=lambda data: b"\x50\x2a\x4d\x18\x04\x00\x00\x00\x01\x02\x03\x04" + zstd.compress(data),
     ),
     "compressed by another name": Row([good(1)], start=b"\xef\xbb\xbf", pack=gzip.compress),
-    "never seen": Row(
-        [(update(1, segment=OTHER) + b"\n", FILTERED)],
-        warnings=(f"segment ups/{SEGMENT} was never seen", "attribute person.name.firstName was never seen"),
+    "segment never seen": Row(
+        [(update(1, segment=OTHER) + b"\n", FILTERED), *dead("invalid-json", b"nonsense\n")],
+        warnings=(f"segment ups/{SEGMENT} was not seen in this run",),
     ),
     "attribute never seen": Row(
         [(line(), Sent("k", b"{" + MEMBERSHIPS + b"," + IDENTITY + b"}"))],
-        warnings=("attribute person.name.firstName was never seen",),
+        warnings=("attribute person.name.firstName was not seen in this run",),
     ),
+    "seen in updates that cannot be delivered": Row([*dead("no-identity", without("identityMap"))]),
+    "attribute never seen in updates that cannot be delivered": Row(
+        [*dead("no-identity", b"{" + MEMBERSHIPS + b"}\n")],
+        warnings=("attribute person.name.firstName was not seen in this run",),
+    ),
+    "none could be read": Row(
+        [*dead("invalid-json", b"nonsense\n"), *dead("wrong-type", without(segmentMembership=[]))]
+    ),
+    "attributes that cannot be read": Row([*dead("wrong-type", line(b'"person":7'))]),
     "empty": Row([]),
     "empty .gz": Row([], name="in.gz"),
     "gzip of nothing": Row([], name="in.gz", pack=gzip.compress),
@@ -445,6 +454,25 @@ def test_the_secret_is_wrong(site: Site) -> None:
     assert ended.counts == {"received": 10, "pending": 10}
     assert site.letters() == []
     assert len(site.server.calls_of("PutRecords")) == 1
+
+
+def test_the_secret_is_not_set(site: Site) -> None:
+    """It is looked up at the start, not only when something has to be sent."""
+    unset = {"SITE_SECRET": ""}
+    one = site.file("one.jsonl", MANY[0][0])
+    assert site.export(one).code == 0
+    for path, counts in (
+        (site.file("empty.jsonl", b""), {}),
+        (site.file("filtered.jsonl", update(1, segment=OTHER)), {"received": 1, "filtered": 1}),
+        (site.file("dead.jsonl", b"nonsense"), {"received": 1, "dead_lettered": 1}),
+        (site.file("unchanged.jsonl", MANY[0][0]), {"received": 1, "unchanged": 1}),
+        (one, {}),
+    ):
+        ended = site.export(path, environ=unset)
+        assert (ended.code, ended.counts) == (3, counts)
+        assert ended.first == "error: the environment variable SITE_SECRET is empty"
+        assert "export SITE_SECRET=" in ended.json["error"]["hint"]
+    assert len(site.stream()) == 1
 
 
 def test_there_is_no_network(site: Site) -> None:

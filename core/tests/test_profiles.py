@@ -1,6 +1,7 @@
 """A glance at an update tells its profile, or nothing: never another one than a full look does."""
 
 import json
+from typing import Any
 
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -23,7 +24,7 @@ ENTRIES = st.none() | st.lists(
     ),
     max_size=3,
 )
-MAPS = (
+MAPS: st.SearchStrategy[Any] = (
     st.none() | st.just([]) | st.dictionaries(st.sampled_from(["crm", "ECID", "é", ""]), ENTRIES, max_size=3)
 )
 RULES = st.sampled_from(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+from unicodedata import category
 
 from tailrace import arguments
 from tailrace.errors import InvalidSettings
 from tailrace.keys import KeyRule, KeyRuleError
-from tailrace.objects import Segment, Trigger
-from tailrace.paths import RESERVED, parse_path
+from tailrace.objects import SEGMENT_HINT, Segment, Trigger
+from tailrace.paths import RESERVED, check_key, parse_path
 
 MEMBERSHIPS = ("mapped", "all")
 ORDERINGS = ("key", "none")
@@ -21,9 +22,11 @@ PARTITION = "default"
 def read_segments(
     given: Sequence[Segment | str] | Segment | str, stored: Iterable[Segment], milliseconds: int
 ) -> tuple[Segment, ...]:
-    """The segments in the order given. One that is mapped already keeps the time it was added.
+    """The segments in the order given. One that is mapped already keeps the time it was added, and is
+    taken as it is.
 
-    Raises InvalidSettings for none, for one given twice and for an empty id, namespace or name.
+    Raises InvalidSettings for none, for one given twice, for an empty id, namespace or name, and for
+    one that no update can carry.
     """
     several = [given] if isinstance(given, (Segment, str)) else arguments.items("segments", given)
     before = {(segment.namespace, segment.id): segment for segment in stored}
@@ -36,13 +39,45 @@ def read_segments(
         if not segment.id or not segment.namespace or segment.name == "":
             raise _invalid("segments", f"segment {str(segment)!r} has an empty part")
         if key in segments:
-            raise _invalid("segments", f"segment {segment.namespace}/{segment.id} is given twice")
+            raise _invalid(
+                "segments",
+                f"segment {segment.namespace}/{segment.id} is given twice",
+                "give each --segment once",
+            )
+        if key not in before:
+            check_segment(segment)
         segments[key] = _timed(segment, before.get(key), milliseconds)
     if not segments:
         raise _invalid(
             "segments", "an activation maps at least one segment", "--segment [NAMESPACE/]ID[=NAME]"
         )
     return tuple(segments.values())
+
+
+def check_segment(segment: Segment) -> Segment:
+    """Return it, or raise InvalidSettings where it was surely mistyped: what is not seen around its
+    namespace or id came along by accident, a name is blank, or the decoder cannot look for it."""
+    for part, what in ((segment.namespace, "namespace"), (segment.id, "id")):
+        problem = ""
+        if not (_is_seen(part[0]) and _is_seen(part[-1])):
+            problem = f"the {what} of segment {str(segment)!r} begins or ends with a blank"
+        elif any(category(character) == "Cc" for character in part):
+            problem = f"the {what} of segment {str(segment)!r} holds a control character"
+        else:
+            try:
+                check_key(part, f"the {what} of segment")
+            except ValueError as error:
+                problem = str(error)
+        if problem:
+            raise _invalid("segments", problem, SEGMENT_HINT)
+    if segment.name is not None and not segment.name.strip():
+        raise _invalid("segments", f"the name of segment {str(segment)!r} is blank", SEGMENT_HINT)
+    return segment
+
+
+def _is_seen(character: str) -> bool:
+    """Neither white space nor a mark without width, as a copied text may begin with."""
+    return not character.isspace() and category(character) != "Cf"
 
 
 def _timed(segment: Segment, before: Segment | None, milliseconds: int) -> Segment:

@@ -15,6 +15,7 @@ from tailrace.ledger import Ledger
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 DEFAULT_NAMESPACE = "ups"
+SEGMENT_HINT = "write --segment [NAMESPACE/]ID[=NAME]"
 MOST_IN_FLIGHT = 256
 """Each write in flight has a thread."""
 
@@ -77,13 +78,19 @@ class Segment:
 
     @classmethod
     def parse(cls, text: str) -> Segment:
-        """Read `[NAMESPACE/]ID[=NAME]`. Raises InvalidSettings."""
+        """Read `[NAMESPACE/]ID[=NAME]`: the namespace ends at the first slash, the id at the first
+        equals sign, which the name does not begin with. Raises InvalidSettings."""
         head, equals, name = text.partition("=")
-        namespace, slash, identifier = head.rpartition("/")
+        namespace, slash, identifier = head.partition("/")
         if not slash:
-            namespace = DEFAULT_NAMESPACE
+            namespace, identifier = DEFAULT_NAMESPACE, head
         if not namespace or not identifier or (equals and not name):
-            raise InvalidSettings(f"{text!r} is not a segment", hint="write --segment [NAMESPACE/]ID[=NAME]")
+            raise InvalidSettings(f"{text!r} is not a segment", hint=SEGMENT_HINT)
+        if name.startswith("="):  # an id such as YWJj== would lose its end without a word
+            raise InvalidSettings(
+                f"{text!r} is not a segment: what is the id's and what the name's is not clear",
+                hint=f"{SEGMENT_HINT}; an id that holds '=' can be given from Python, as Segment(id=...)",
+            )
         return cls(id=identifier, namespace=namespace, name=name if equals else None)
 
     def __str__(self) -> str:

@@ -59,11 +59,12 @@ and, where the size is known, the time left: on a terminal as a display that rew
 line every five seconds, the first after five seconds. `--quiet` shows none. At the end comes the ledger,
 whose numbers add up.
 
-**Ctrl-C, SIGTERM and SIGHUP** during an export settle what is in flight and end with 130; a second Ctrl-C or
-SIGTERM ends at once. A hangup (SIGHUP) never counts as a second one, since a terminal that closes sends
-several; one that is ignored (`nohup`) stays ignored. Every other command, and an export that has not begun,
-is ended by the first with 130. Where Ctrl-C ends the writer of standard input too, in the middle of a line,
-that line is the last one that was read, and so a dead letter: `invalid-json`.
+**Ctrl-C, SIGTERM and SIGHUP** during an export stop reading, settle what was read, for 30 seconds at most and
+for 5 without an accepted record, and end with 130; a second Ctrl-C or SIGTERM ends at once. A hangup (SIGHUP)
+never counts as a second one, since a terminal that closes sends several; one that is ignored (`nohup`) stays
+ignored. Every other command, and an export that has not begun, is ended by the first with 130. Where Ctrl-C
+ends the writer of standard input too, in the middle of a line, that line is the last one that was read, and
+so a dead letter: `invalid-json`.
 
 **Completion.** `tailrace --install-completion SHELL` installs it, `tailrace --show-completion SHELL` prints
 it, for bash, zsh, fish, powershell and pwsh. Without SHELL the shell that called is looked up. Names of
@@ -93,17 +94,28 @@ EXIT_CODES = (
     (1, "an unexpected error; the demo's comparison found a difference; a row of the selftest failed"),
     (
         2,
-        "the call is wrong: an unknown option, a field that is not valid, a source file that is missing",
+        "the call is wrong: an option or a field that is not valid, a destination that is not installed, "
+        "a source file that is missing",
     ),
-    (3, "the configuration is wrong: no such object, disabled, in use, stream missing, key lost"),
-    (4, "the credentials are refused, or may not write"),
+    (
+        3,
+        "what is set up does not fit: no object of that name, a name that is taken, an object in use, "
+        "a version that has moved, a disabled activation, one that is being exported; a secret that is not "
+        "there, a lost key; a home or database that cannot be used, a damaged state; no such stream",
+    ),
+    (4, "the credentials are missing or refused, or may not write"),
     (5, "the export finished, with dead letters"),
-    (6, "the destination is unavailable after retries; what was not sent is pending"),
+    (6, "the destination is unavailable after retries; what was read and not sent is pending"),
     (7, "a plugin failed to load or broke its contract"),
     (8, "a source was unreadable part-way; what came before is settled"),
     (130, "interrupted"),
 )
 
+
+SECRETS = """\
+A secret that is a reference (`env:`, `file:`, `keyring:`) is looked up when an export begins. One that leads
+nowhere ends it with 3 even where nothing is to be sent, rather than on the day when something is.
+"""
 
 OUTPUT_LOST = """\
 Standard output that cannot be written (a full disk, a terminal that is gone) ends a command with 1 and an
@@ -134,7 +146,7 @@ def _exit_codes() -> str:
         )
         lines.append(f"| {code} | {meaning} | {', '.join(names)} |")
     lines.append("\nWhere several hold, the first of 130, 7, 4, 3, 6, 8, 5, 0 is given.\n")
-    lines.append(OUTPUT_LOST)
+    lines += [SECRETS, OUTPUT_LOST]
     return "\n".join(lines)
 
 

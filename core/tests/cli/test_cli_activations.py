@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,21 @@ def test_activation_takes_every_option(run: Run, box: Path) -> None:
         (["--segment", "a", "--identities", "a,,b"], "error: --identities holds an empty namespace"),
         (["--segment", "a", "--identities", ""], "error: --identities holds an empty namespace"),
         (["--segment", ""], "error: '' is not a segment"),
+        (["--segment", "ups/"], "error: 'ups/' is not a segment"),
+        (["--segment", "/a"], "error: '/a' is not a segment"),
+        (["--segment", " "], "error: the id of segment 'ups/ ' begins or ends with a blank"),
+        (["--segment", " a"], "error: the id of segment 'ups/ a' begins or ends with a blank"),
+        (["--segment", "a\n"], "error: the id of segment 'ups/a\\n' begins or ends with a blank"),
+        (["--segment", "\ufeffa"], "error: the id of segment 'ups/\\ufeffa' begins or ends with a blank"),
+        (["--segment", "a\u200b=A"], "error: the id of segment 'ups/a\\u200b=A' begins or ends with"),
+        (["--segment", "crm /a"], "error: the namespace of segment 'crm /a' begins or ends with a blank"),
+        (["--segment", "a\tb"], "error: the id of segment 'ups/a\\tb' holds a control character"),
+        (["--segment", "a\x7fb"], "error: the id of segment 'ups/a\\x7fb' holds a control character"),
+        (["--segment", 'a"b'], "error: the id of segment 'a\"b' holds a quote, a backslash or"),
+        (["--segment", "a\\b"], "error: the id of segment 'a\\\\b' holds a quote, a backslash or"),
+        (["--segment", "a= "], "error: the name of segment 'ups/a= ' is blank"),
+        (["--segment", "YWJj=="], "error: 'YWJj==' is not a segment: what is the id's and what the name's"),
+        (["--segment", "a", "--segment", "ups/a=A"], "error: segment ups/a is given twice"),
         (["--segment", "a", "--attribute", ""], "error: a segment of path '' is empty"),
         (["--segment", "a", "--trigger", ""], "error: '' is no trigger: name at least one of segments, "),
         (["--segment", "a", "--profile-key", ""], "error: '' is not a key rule: use identity, "),
@@ -63,7 +79,48 @@ def test_an_activation_that_is_not_valid(run: Run, box: Path, options: list[str]
     ended = run("activation", "add", "hot", "--connection", "leads", *options)
     assert ended.code == 2
     assert ended.first.startswith(first)
+    if options[0] == "--segment" and len(options) == 2:
+        assert "--segment [NAMESPACE/]ID[=NAME]" in ended.err
     assert run("activation", "list").out == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "segment"),
+    [
+        ("7841ba61-23c1-4bb3-a495-00d695fe1e93", ("ups", "7841ba61-23c1-4bb3-a495-00d695fe1e93", None)),
+        ("AAM/42", ("AAM", "42", None)),
+        ("urn:x.y:z_1-2+3~%40@!", ("ups", "urn:x.y:z_1-2+3~%40@!", None)),
+        ("High propensity", ("ups", "High propensity", None)),
+        ("crm/a/b//c/", ("crm", "a/b//c/", None)),
+        ("a=LTV >= 100 = high", ("ups", "a", "LTV >= 100 = high")),
+        ("a= padded ", ("ups", "a", " padded ")),
+        ("a=http://host/x", ("ups", "a", "http://host/x")),
+        ("çà 顧客\u200d😀=名", ("ups", "çà 顧客\u200d😀", "名")),
+    ],
+)
+def test_a_segment_that_may_be_meant(
+    run: Run, box: Path, text: str, segment: tuple[str, str, str | None]
+) -> None:
+    """It is taken, and found in an update."""
+    ended = run("activation", "add", "hot", "--connection", "leads", "--segment", text, "--json")
+    [value] = ended.json["activation"]["segments"]
+    assert (value["namespace"], value["id"], value["name"]) == segment
+    memberships = {segment[0]: {segment[1]: {"status": "realized"}}}
+    line = {"segmentMembership": memberships, "identityMap": {"ecid": [{"id": "1"}]}}
+    Path("in.jsonl").write_text(json.dumps(line))
+    record = json.loads(run("preview", "hot", "in.jsonl").out.splitlines()[1])
+    assert record["segmentMembership"] == memberships
+
+
+def test_a_segment_is_added_once_and_checked(run: Run, activation: None) -> None:
+    for options, first in (
+        (("--add-segment", "b", "--add-segment", "b=B"), "error: --add-segment ups/b is given twice"),
+        (("--segment", "a", "--segment", "a", "--add-segment", "c"), "error: --segment ups/a is given twice"),
+        (("--add-segment", "b "), "error: the id of segment 'ups/b ' begins or ends with a blank"),
+    ):
+        ended = run("activation", "update", "hot", *options)
+        assert (ended.code, ended.first) == (2, first)
+    assert run("activation", "show", "hot", "--json").json["activation"]["version"] == 1
 
 
 def test_update_replaces_adds_and_drops_segments(run: Run, activation: None) -> None:

@@ -208,6 +208,25 @@ def test_what_is_in_use_names_its_users(run: Run, activation: None) -> None:
     assert run("account", "list", "--json").json == {"accounts": []}
 
 
+def test_several_users_are_each_named_with_how_to_remove_them(run: Run, activation: None) -> None:
+    assert run("connection", "add", "more", "--account", "prod", "--set", "path=more").code == 0
+    added = run("activation", "add", "cold", "--connection", "leads", "--segment", "a", "--every-update")
+    assert added.code == 0
+    for noun, name, users, first in (
+        ("account", "prod", "connection", ("leads", "more")),
+        ("connection", "leads", "activation", ("cold", "hot")),
+    ):
+        ended = run(noun, "remove", name)
+        one, other = first
+        assert (ended.code, ended.err.splitlines()) == (
+            3,
+            [
+                f"error: {noun} {name!r} is in use by {users}s {one}, {other}",
+                f"hint: remove them first: tailrace {users} remove {one}; tailrace {users} remove {other}",
+            ],
+        )
+
+
 def test_connection_test_says_what_was_and_was_not_proved(run: Run, box: Path) -> None:
     ended = run("connection", "test", "leads")
     assert ended == Ended(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 from core.tests.cli import reference
 from core.tests.cli.kit import Run
 from core.tests.cli.samples import SHAPES
+from core.tests.cli.test_cli_errors import every
+from tailrace import TailraceError
 
 PAGE = Path(__file__).parents[3] / "docs" / "cli.md"
 
@@ -18,6 +21,48 @@ def test_the_page_is_what_the_commands_say() -> None:
     assert PAGE.read_text(encoding="utf-8") == reference.page(), (
         "python -m core.tests.cli.reference > docs/cli.md"
     )
+
+
+SAID = {
+    "unexpected": "an unexpected error",
+    "usage": "the call is wrong",
+    "invalid-settings": "a field that is not valid",
+    "unknown-destination": "a destination that is not installed",
+    "source-not-found": "a source file that is missing",
+    "configuration": "what is set up does not fit",
+    "not-found": "no object of that name",
+    "name-taken": "a name that is taken",
+    "in-use": "an object in use",
+    "stale-version": "a version that has moved",
+    "activation-disabled": "a disabled activation",
+    "activation-busy": "one that is being exported",
+    "secret-unavailable": "a secret that is not there",
+    "key-lost": "a lost key",
+    "state": "a home or database that cannot be used",
+    "state-damaged": "a damaged state",
+    "misconfigured": "no such stream",
+    "authentication": "the credentials are missing or refused, or may not write",
+    "unavailable": "the destination is unavailable after retries",
+    "not-connected": "unavailable",
+    "transient": "unavailable",
+    "plugin": "a plugin failed to load or broke its contract",
+    "source-unreadable": "a source was unreadable part-way",
+    "interrupted": "interrupted",
+}
+"""What the table of exit codes calls each error."""
+
+
+def test_the_exit_codes_name_each_error() -> None:
+    kinds = [each for each in every(TailraceError) if each.__module__ == TailraceError.__module__]
+    assert {kind.code for kind in kinds} == SAID.keys()
+    meanings = dict(reference.EXIT_CODES)
+    assert not [kind.code for kind in kinds if SAID[kind.code] not in meanings[kind.exit_code]]
+
+
+def test_the_readme_has_the_same_exit_codes() -> None:
+    text = (PAGE.parents[1] / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) \| (.+) \|$", text, flags=re.M)
+    assert [(int(code), meaning) for code, meaning in rows] == list(reference.EXIT_CODES)
 
 
 def keys(value: Any) -> Any:

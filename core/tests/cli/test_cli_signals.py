@@ -69,7 +69,7 @@ def test_the_first_signal_settles_and_shows_the_ledger(
     process.send_signal(number)
     out, err = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 130
-    assert err.startswith("stopping: settling what is in flight")
+    assert err.startswith("stopping: settling what was read")
     assert "\nerror: the export was stopped" in err
     counts = {line.split()[-1]: int(line.split()[-2]) for line in out.splitlines()[1:6]}
     assert counts["received"] == counts["delivered"] + counts["pending"] == 3

@@ -198,8 +198,10 @@ def test_an_account_that_goes_while_it_is_changed_is_told(t: Tailrace, depot: De
 def test_an_account_in_use_names_its_connections(furnished: Tailrace) -> None:
     furnished.connections.add("also", account="prod", settings={"stream": "s"})
 
-    with pytest.raises(InUse, match="also, leads"):
+    with pytest.raises(InUse, match=r"in use by connections also, leads$") as caught:
         furnished.accounts.remove("prod")
+    for name in ("also", "leads"):
+        assert f"tailrace connection remove {name}" in str(caught.value.hint)
 
     furnished.activations.remove("hot")
     furnished.connections.remove("leads")

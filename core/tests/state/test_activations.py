@@ -8,6 +8,7 @@ import pytest
 
 from core.tests.state.conftest import Open
 from core.tests.state.depot import SEGMENT, Depot, DepotAccount, Hands
+from core.tests.state.test_stored import put
 from tailrace import (
     ActivationDisabled,
     InvalidSettings,
@@ -77,6 +78,10 @@ def test_the_defaults(furnished: Tailrace) -> None:
         ("segments", ["1", "ups/1=Name"], "given twice"),
         ("segments", [Segment(id="1", name="")], "empty part"),
         ("segments", [Segment(id="")], "empty part"),
+        ("segments", [Segment(id="a ")], "begins or ends with a blank"),
+        ("segments", [Segment(id="a", namespace="\tb")], "begins or ends with a blank"),
+        ("segments", [Segment(id="a\x85b")], "holds a control character"),
+        ("segments", [Segment(id="a", name=" ")], "is blank"),
         ("attributes", ["a..b"], "path 'a..b'"),
         ("attributes", ["identityMap.Email"], "part of every record"),
         ("attributes", ["segmentMembership"], "part of every record"),
@@ -131,6 +136,18 @@ def test_the_connection_must_be_there_and_the_name_free(furnished: Tailrace) -> 
         furnished.activations.add("new", connection="lead", segments=["1"])
     with pytest.raises(NameTaken):
         furnished.activations.add("hot", connection="leads", segments=["1"])
+
+
+def test_a_segment_that_is_mapped_already_is_taken_as_it_is(furnished: Tailrace) -> None:
+    """An earlier version took any id: such an activation works on, and can lose it."""
+    stored = [{"namespace": "ups", "id": " a"}, {"namespace": "b", "id": "c"}]
+    put(furnished, "activations", "segments", stored)
+    kept = furnished.activations.get("hot").segments
+    assert [segment.id for segment in kept] == [" a", "c"]
+    assert furnished.activations.update("hot", segments=[*kept, "new"]).segments[:2] == kept
+    assert len(furnished.activations.update("hot", segments=["new"]).segments) == 1
+    with pytest.raises(InvalidSettings, match="begins or ends with a blank"):
+        furnished.activations.update("hot", segments=[*kept])
 
 
 def test_a_segment_keeps_its_times_and_a_new_name_moves_one(furnished: Tailrace, clock: Hands) -> None:

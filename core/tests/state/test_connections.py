@@ -115,6 +115,19 @@ def test_a_connection_in_use_names_its_activations(furnished: Tailrace) -> None:
     assert furnished.connections.list() == []
 
 
+def test_of_many_activations_a_connection_in_use_names_the_first_and_counts_the_others(
+    furnished: Tailrace,
+) -> None:
+    for number in range(7):
+        furnished.activations.add(f"a{number}", connection="leads", segments=["1"])
+
+    with pytest.raises(InUse, match=r"in use by activations a0, a1, a2, a3, a4 and 3 more$") as caught:
+        furnished.connections.remove("leads")
+    assert "tailrace activation remove a4; for the others see: tailrace activation list" in str(
+        caught.value.hint
+    )
+
+
 def test_the_auth_step_gets_the_models_and_the_secret(
     furnished: Tailrace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -30,7 +30,7 @@ from tailrace.cli.options import (
 )
 from tailrace.cli.prompts import ask_list, required
 from tailrace.errors import UsageError
-from tailrace.mapping import TRIGGERS
+from tailrace.mapping import TRIGGERS, check_segment
 from tailrace.objects import Segment
 
 app = noun("activation", "What flows to a connection: segments, attributes, identities, format.")
@@ -311,7 +311,7 @@ def disable(console: Console, name: ActivationName) -> None:
 def _ask_segments(console: Console) -> list[Segment]:
     if not console.interactive:
         raise UsageError("missing: --segment", hint=f"add --segment {SEGMENT}")
-    return ask_list(f"Segment {SEGMENT}", Segment.parse)
+    return ask_list(f"Segment {SEGMENT}", lambda text: check_segment(Segment.parse(text)))
 
 
 def _namespaces(text: str) -> tuple[str, ...] | None:
@@ -325,14 +325,21 @@ def _namespaces(text: str) -> tuple[str, ...] | None:
 
 
 def _changed_segments(current: Sequence[Segment], add: Sequence[str], remove: Sequence[str]) -> list[Segment]:
-    kept = {(each.namespace, each.id): each for each in current}
+    kept = _by_key("--segment", current)
     for text in remove:
         gone = Segment.parse(text)
         if kept.pop((gone.namespace, gone.id), None) is None:
             raise UsageError(f"--remove-segment {text}: the activation does not have it")
-    for new in map(Segment.parse, add):
-        kept[new.namespace, new.id] = new
+    kept |= _by_key("--add-segment", map(Segment.parse, add))
     return list(kept.values())
+
+
+def _by_key(option: str, segments: Iterable[Segment]) -> dict[tuple[str, str], Segment]:
+    found: dict[tuple[str, str], Segment] = {}
+    for each in segments:
+        if found.setdefault((each.namespace, each.id), each) is not each:
+            raise UsageError(f"{option} {each.namespace}/{each.id} is given twice")
+    return found
 
 
 def _changed_attributes(current: Sequence[str], add: Sequence[str], remove: Sequence[str]) -> list[str]:

@@ -87,8 +87,8 @@ def export(
     a signal or an error, and takes one path, which may be a directory: its files are read in the
     order of their names, but for those that begin with a dot or end in .tmp.
 
-    Ends with 5 if there are dead letters. Ctrl-C, SIGTERM and SIGHUP settle what is in flight and
-    end with 130; a second Ctrl-C or SIGTERM ends at once.
+    Ends with 5 if there are dead letters. Ctrl-C, SIGTERM and SIGHUP stop reading, settle
+    what was read and end with 130; a second Ctrl-C or SIGTERM ends at once.
     """
     check_sources(sources)
     stop = threading.Event()

@@ -11,7 +11,7 @@ from types import FrameType
 
 from tailrace.errors import Interrupted
 
-DRAINING = b"stopping: settling what is in flight; once more to end at once\n"
+DRAINING = b"stopping: settling what was read; once more to end at once\n"
 SHOW_CURSOR = b"\x1b[?25h\n"
 HANGUP: int | None = getattr(signal, "SIGHUP", None)
 NUMBERS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))

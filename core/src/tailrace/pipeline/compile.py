@@ -46,15 +46,16 @@ class Compiled:
     """`look(line)` reads an update, and of its identities and its key nothing yet: its `identityMap` is
     raw, ABSENT for none. None where it carries no mapped membership; raises InvalidUpdate.
     `complete(update, line)` does the rest, once, and raises that too; `select(line)` does both. `encode`
-    makes the record bytes of what was selected. `project(line)` does all of it. `unseen()` names the
-    mapped segments and attributes that no selected update has carried so far. `sketches(secrets)`
-    compiles what tells changes."""
+    makes the record bytes of what was selected. `project(line)` does all of it. `unseen(filtered)` names
+    the mapped segments and attributes that no update has carried so far, of those that could have: any
+    that was read for a segment, which `filtered` says of updates without one, and a selected one for an
+    attribute. `sketches(secrets)` compiles what tells changes."""
 
     look: Callable[[bytes], Any]
     complete: Callable[[Any, bytes], Selected]
     select: Callable[[bytes], Selected | None]
     encode: Callable[[Any], bytes]
-    unseen: Callable[[], list[str]]
+    unseen: Callable[[bool], list[str]]
     sketches: Callable[[Secrets], Sketcher]
 
     def project(self, line: bytes) -> tuple[str, bytes] | None:
@@ -93,6 +94,8 @@ def compile_export(activation: Activation, key: KeyPlan, key_bytes: int | None =
         value = update.segmentMembership
         return value is not None and select(update, value)
 
+    looked = False
+
     def look(line: bytes) -> Any:
         try:
             line.decode()  # msgspec does not check the UTF-8 of what it copies or skips
@@ -109,6 +112,8 @@ def compile_export(activation: Activation, key: KeyPlan, key_bytes: int | None =
                     error = worse
             raise explain(line, error) from None
         if unseen_attributes:
+            nonlocal looked
+            looked = True
             attributes.look(update)
         return update
 
@@ -131,9 +136,9 @@ def compile_export(activation: Activation, key: KeyPlan, key_bytes: int | None =
         update = look(line)
         return None if update is None else complete(update, line)
 
-    def unseen() -> list[str]:
-        names = [f"attribute {path}" for path in unseen_attributes.values()]
-        return [*memberships.unseen(), *names]
+    def unseen(filtered: bool) -> list[str]:
+        paths = unseen_attributes.values() if looked else ()
+        return [*memberships.unseen(filtered), *(f"attribute {path}" for path in paths)]
 
     def sketches(secrets: Secrets) -> Sketcher:
         mapped = memberships.mapped(secrets.slots)

@@ -114,7 +114,7 @@ class Running:
             try:
                 self._read_all()
                 self._delivery.finish(self._waiting)
-            except KeyboardInterrupt:  # once: settle what is in flight; again: it goes through
+            except KeyboardInterrupt:  # once: settle what was read; again: it goes through
                 self._job.stop.set()
                 self._reading.received = self._met()
                 self._delivery.finish(self._waiting)
@@ -353,7 +353,8 @@ class Running:
         if not errors and not received and self._tracks.were_known:
             warnings.append("nothing is new since an earlier run; --from-start reads all of it again")
         if not errors and received:
-            warnings += [f"{name} was never seen" for name in self._job.compiled.unseen()]
+            unseen = self._job.compiled.unseen(self._reading.filtered > 0)
+            warnings += [f"{name} was not seen in this run" for name in unseen]
         ledger = self.ledger(warnings)
         if self._job.on_progress is not None:
             self._job.on_progress(self._progress())

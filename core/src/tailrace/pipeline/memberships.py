@@ -43,7 +43,7 @@ class Memberships:
 
     type: Any
     select: Callable[[Any, Any], bool]
-    unseen: Callable[[], list[str]]
+    unseen: Callable[[bool], list[str]]
     mapped: Callable[[Slots], Mapped]
     statuses: Statuses | None = None
     """The same without the times, where there is a shorter way."""
@@ -59,9 +59,12 @@ def read_memberships(activation: Activation) -> Memberships:
         spaces.setdefault(segment.namespace, {})[segment.id] = segment
     entry, dress, strip = _entry(activation)
     unseen = {(segment.namespace, segment.id): None for segment in activation.segments}
+    count = len(unseen)
     stamps = _stamps_in_dict if activation.keep_extra_fields else _stamps
 
-    def names() -> list[str]:
+    def names(filtered: bool) -> list[str]:
+        if len(unseen) == count and not filtered:  # nobody's memberships could be read
+            return []
         return [f"segment {namespace}/{id}" for namespace, id in unseen]
 
     if activation.memberships == "all":

@@ -30,6 +30,9 @@ _OPTIONS = {
 }
 """What sets a column of an activation anew."""
 
+FEW = 5
+"""So many users of an object are named."""
+
 
 def noun(table: AnyTable) -> str:
     """`accounts` -> `account`."""
@@ -169,13 +172,17 @@ def delete(transaction: Transaction, table: Table, row: Row) -> None:
 
 
 def refuse_in_use(transaction: Transaction, table: Table, row: Row, users: Table, key: Reference) -> None:
-    """Raises InUse, which names the rows of `users` that refer to the row by `key`."""
+    """Raises InUse, which names the rows of `users` that refer to the row by `key`: the first few, and
+    how many more."""
     names = sorted(user["name"] for user in every(transaction, users, **{key: row["id"]}))
-    if names:
-        raise InUse(
-            f"{noun(table)} {row['name']!r} is in use by {noun(users)} " + ", ".join(names),
-            hint=f"remove it first: tailrace {noun(users)} remove {names[0]}",
-        )
+    if not names:
+        return
+    few, more = names[:FEW], len(names) - FEW
+    named = ", ".join(few) + (f" and {more} more" if more > 0 else "")
+    way = "; ".join(f"tailrace {noun(users)} remove {name}" for name in few)
+    rest = f"; for the others see: tailrace {noun(users)} list" if more > 0 else ""
+    by, them = (f"{noun(users)} {named}", "it") if len(names) == 1 else (f"{users} {named}", "them")
+    raise InUse(f"{noun(table)} {row['name']!r} is in use by {by}", hint=f"remove {them} first: {way}{rest}")
 
 
 def _name_taken(table: Table, name: str) -> NameTaken:
