@@ -15,7 +15,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tailrace.deadletters import DeadLetter, DeadLetterFile, DeadLetters
-from tailrace.destination import Batch, BatchResult, Exporter, Failure, FailureKind, KeyPlan, Limits, Plan
+from tailrace.destination import (
+    Batch,
+    BatchResult,
+    Clock,
+    Exporter,
+    Failure,
+    FailureKind,
+    KeyPlan,
+    Limits,
+    Plan,
+)
 from tailrace.errors import NotConnected, TailraceError, Transient
 from tailrace.ledger import Ledger
 from tailrace.objects import Activation, Segment
@@ -24,7 +34,7 @@ from tailrace.pipeline.compile import Selected, compile_export
 from tailrace.pipeline.export import Running
 from tailrace.pipeline.following import Following
 from tailrace.pipeline.job import Job, Progress, Remembering
-from tailrace.pipeline.pool import ThreadPool
+from tailrace.pipeline.pool import Pool, ThreadPool
 from tailrace.pipeline.profiles import Secrets
 from tailrace.pipeline.remembering import Rules
 from tailrace.pipeline.sources import open_sources
@@ -145,6 +155,9 @@ def export(
     given: Activation | None = None,
     linger: float = 0.0,
     partition: KeyPlan = BY_IDENTITY,
+    max_pause: float | None = 0.0,
+    clock: Clock = time,
+    pool: Pool | None = None,
 ) -> Outcome:
     """Run an export to its end, whatever the end is. `on_line` runs before a line is looked at; `commit`
     gets what is committed; with `store` only changes are exported."""
@@ -173,7 +186,9 @@ def export(
             activation_id=given.id,
             compiled=replace(compiled, look=look, select=select),
             plan=plan,
-            pool=ThreadPool(exporter, "fickle", in_flight),
+            pool=pool or ThreadPool(exporter, "fickle", in_flight),
+            clock=clock,
+            max_pause=max_pause,
             sources=sources if isinstance(sources, Following) else open_sources(sources, max_line),
             number_of=lambda source: next(numbers),
             letters=DeadLetterFile(Path(folder), 1, given.name),

@@ -75,7 +75,8 @@ def test_every_record_meets_one_fate(
     seen: list[Ledger] = []
     with (
         mock.patch("tailrace.pipeline.retry.FLOOR", 0.001),
-        mock.patch("tailrace.pipeline.writing.RIDE_AFTER", 0.002),
+        mock.patch("tailrace.pipeline.domains.RIDE_AFTER", 0.002),
+        mock.patch("tailrace.pipeline.domains.RIDE_LATEST", 0.004),
         mock.patch("tailrace.pipeline.export.PROGRESS_EVERY", 0.0),
     ):
         outcome = rig.export(
@@ -217,8 +218,9 @@ def test_the_ledger_of_a_run_that_ends_on_a_defect(site: Site, kind: str) -> Non
     if kind == "write":
         site.server.always("PutRecords", Refuse("AccessDeniedException"))
     with site.client() as t:
+        lines = [update(number) for number in range(20_000)]
         with pytest.raises((TailraceError, Defect)):
-            t.export("hot", [update(number) for number in range(20_000)], on_progress=on_progress)
+            t.export("hot", lines, on_progress=on_progress, max_pause=0.0)
         [run] = t.runs.list()
     told(site, run.ledger, 20_000, 0)
     assert run.ledger.delivered == len(site.stream()) >= 500

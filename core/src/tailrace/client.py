@@ -125,6 +125,7 @@ class Tailrace:
         stop: threading.Event | None = None,
         in_flight: int | None = None,
         give_up_after: float = 60.0,
+        max_pause: float | None = None,
         max_line_bytes: int = 16 * 2**20,
         from_start: bool = False,
         worker_process: bool = False,
@@ -139,6 +140,11 @@ class Tailrace:
         raised. `in_flight` is the number of writes at the same time (the destination's own number
         unless given); `give_up_after` the seconds without one accepted record after which the run
         ends; a line over `max_line_bytes` becomes a dead letter.
+
+        Where the destination takes nothing until somebody grants or mends something (AuthenticationFailed,
+        Misconfigured), the run pauses for `max_pause` seconds at most: everything is kept, one write at a
+        time probes, and when it is accepted the run goes on. Unless given it is 300, and 0 as long as
+        nothing was accepted in this run. `on_progress` is told what to grant.
 
         A file goes on where an earlier run of the activation left it settled, whatever ended that
         run; with `from_start` it is read from its beginning again.
@@ -169,6 +175,7 @@ class Tailrace:
             stop=stop or threading.Event(),
             in_flight=in_flight,
             give_up_after=arguments.seconds("give_up_after", give_up_after),
+            max_pause=None if max_pause is None else arguments.seconds("max_pause", max_pause),
             max_line_bytes=arguments.whole("max_line_bytes", max_line_bytes, least=1),
             from_start=from_start,
             worker_process=worker_process,

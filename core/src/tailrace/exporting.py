@@ -21,6 +21,7 @@ from tailrace.pipeline.compile import Compiled, InvalidUpdate, compile_export
 from tailrace.pipeline.export import Running
 from tailrace.pipeline.following import Following
 from tailrace.pipeline.job import Job, Progress
+from tailrace.pipeline.later import Later
 from tailrace.pipeline.pool import Pool, ThreadPool
 from tailrace.pipeline.process import ProcessPool
 from tailrace.pipeline.sources import LongLine, Source, Sources, open_sources
@@ -62,6 +63,7 @@ class Options:
     stop: threading.Event
     in_flight: int | None
     give_up_after: float
+    max_pause: float | None
     max_line_bytes: int
     from_start: bool = False
     worker_process: bool = False
@@ -86,7 +88,7 @@ def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
         stack.callback(journal.close)
         if apart is not None:
             stack.callback(apart.close)  # before the journal
-        make_pool = _pool_maker(prepared, in_flight, options.worker_process, stack)
+        make_pool = _pool_maker(prepared, in_flight, options, stack)
         known = _settle_cut_off(t, prepared.activation.id, journal)
         run = t.runs.start(prepared.activation, after=t.dead_letters.last_run)
         log.info("run %d begins: activation %s, version %d", run, name, prepared.activation.version)
@@ -114,6 +116,7 @@ def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
                 in_flight=in_flight,
                 give_up_after=options.give_up_after,
                 write_timeout=write_timeout,
+                max_pause=options.max_pause,
                 clock=prepared.context.clock,
                 stop=options.stop,
                 on_progress=options.on_progress,
@@ -159,14 +162,17 @@ def _committer(journal: Journal, run: int, apart: CommitProcess | None, *, remem
     return commit
 
 
-def _pool_maker(prepared: Prepared, count: int, worker_process: bool, stack: ExitStack) -> Callable[[], Pool]:
+def _pool_maker(prepared: Prepared, count: int, options: Options, stack: ExitStack) -> Callable[[], Pool]:
     """What gives the run those who write. A process begins at once, so that it gets ready meanwhile."""
 
-    def exporter() -> Exporter:
+    def make() -> Exporter:
         return prepared.hooks.export(prepared.plan, prepared.context)
 
+    def exporter() -> Exporter:
+        return Later(make) if options.max_pause else make()
+
     destination = prepared.plan.destination
-    if worker_process and can_fork():
+    if options.worker_process and can_fork():
         try:
             pool = ProcessPool(exporter, destination, count, stop=prepared.context.stop)
         except OSError as error:  # the system's limit of processes or open files

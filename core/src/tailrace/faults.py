@@ -32,9 +32,10 @@ class FaultRow:
 
     The row exports `updates` profile updates whose keys are unlike. `keys` gives some of them another
     identity (anything that JSON can hold), `sizes` makes some into records of so many bytes, key
-    included. The export has `in_flight` writes at once, gives up after `give_up_after` seconds, and a
-    write has `write_timeout` seconds; `batch` is the most records a write may hold, if that is less
-    than the plan's. With `step="auth"` the authentication step runs instead.
+    included. The export has `in_flight` writes at once, gives up after `give_up_after` seconds, pauses
+    for at most `max_pause` seconds, and a write has `write_timeout` seconds; `batch` is the most records
+    a write may hold, if that is less than the plan's. With `step="auth"` the authentication step runs
+    instead.
 
     What is expected: the exit code; dead letters, and the code of each; how many records are sent again
     (None: any number) and whether some of these may be there already (None: either way); at most so
@@ -58,6 +59,7 @@ class FaultRow:
     batch: int | None = None
     in_flight: int = 1
     give_up_after: float = 20.0
+    max_pause: float = 0.0
     write_timeout: float = 20.0
     exit_code: int = 0
     dead_letters: int = 0

@@ -36,6 +36,17 @@ def export(
             help="Stop when no record was accepted for so long.",
         ),
     ] = 60.0,
+    max_pause: Annotated[
+        float | None,
+        typer.Option(
+            "--max-pause",
+            metavar="SECONDS",
+            min=0,
+            show_default=False,
+            help="How long to wait for a missing permission, stream or key to be granted "
+            "(default: 300, and 0 until a record was accepted).",
+        ),
+    ] = None,
     in_flight: Annotated[
         int | None,
         typer.Option(
@@ -87,6 +98,9 @@ def export(
     a signal or an error, and takes one path, which may be a directory: its files are read in the
     order of their names, but for those that begin with a dot or end in .tmp.
 
+    Where the destination takes nothing until somebody grants or mends something, the run says what,
+    waits for at most --max-pause, and goes on by itself.
+
     Ends with 5 if there are dead letters. Ctrl-C, SIGTERM and SIGHUP stop reading, settle
     what was read and end with 130; a second Ctrl-C or SIGTERM ends at once.
     """
@@ -107,6 +121,7 @@ def export(
                 stop=stop,
                 in_flight=in_flight,
                 give_up_after=give_up_after,
+                max_pause=max_pause,
                 max_line_bytes=max_line_bytes,
                 from_start=from_start,
                 worker_process=True,

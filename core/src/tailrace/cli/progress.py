@@ -142,6 +142,8 @@ def plain_lines(*, clock: Clock = time.monotonic, every: float = PLAIN_EVERY) ->
         if clock() - last >= every:
             last = clock()
             parts = [f"{label} {value}" for label, value in facts(progress, meter)]
+            if progress.paused:
+                parts.append(f"paused: {progress.paused}")
             print(", ".join(parts), file=cast("IO[str]", Forgiving(sys.stderr)), flush=True)
 
     yield report
@@ -182,6 +184,8 @@ def picture(title: str, progress: Progress, meter: Meter, width: int) -> Any:
             line.append(" " * GAP * bool(position))
             line.append(f"{label} ", style="dim").append(value, style=_style(label, value))
         lines.append(line)
+    if progress.paused:
+        lines.append(Text(f"paused: {progress.paused}", style="bold yellow"))
     return Text("\n").join(lines)
 
 

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 
 from tailrace.destination import Clock, Failure, Limits
 from tailrace.errors import TailraceError, Unavailable
+from tailrace.pipeline.domains import Waiting
 from tailrace.pipeline.memory import Change, part_of_change
 from tailrace.pipeline.pack import Parcel
 from tailrace.pipeline.pool import Pool
 from tailrace.pipeline.settle import Unsettled
-from tailrace.pipeline.writing import Answered, Waiting, Writers
+from tailrace.pipeline.writing import Answered, Writers
 
 log = logging.getLogger("tailrace.delivery")
 
@@ -65,6 +66,7 @@ class Delivery:
         in_flight: int,
         give_up_after: float,
         write_timeout: float,
+        max_pause: float | None,
         clock: Clock,
         bury: Callable[[Sequence[Refused]], None],
         settled: Callable[[Sequence[Settled], bool], None] | None = None,
@@ -84,7 +86,13 @@ class Delivery:
         self._last_refusal = ""
         self.counts = Counts()
         self._writers = Writers(
-            pool, limits, name=name, count=in_flight, write_timeout=write_timeout, clock=clock
+            pool,
+            limits,
+            name=name,
+            count=in_flight,
+            write_timeout=write_timeout,
+            clock=clock,
+            max_pause=max_pause,
         )
 
     def submit(self, parcel: Parcel, tick: Callable[[], bool]) -> bool:
@@ -175,16 +183,20 @@ class Delivery:
         self._writers.fail(error)
 
     def check(self) -> None:
-        """End the run when a write is late beyond its deadline, or when the time to give up comes
-        while nothing is being written (the destination may have asked for a long wait)."""
+        """End the run when a write is late beyond its deadline, a pause has lasted too long, or the time
+        to give up comes while nothing is being written (the destination may have asked for a long wait).
+        That time does not run in a pause."""
         self._writers.check()
-        if not self._writers.under_way:
+        if self._writers.paused is not None:
+            self._failing_since = None
+        elif not self._writers.under_way:
             self._give_up(self._clock.monotonic())
 
     def snapshot(self) -> Counts:
         """The counts of one moment, which add up."""
         counts = copy(self.counts)
         counts.writes = self._writers.writes
+        counts.retries += self._writers.kept
         return counts
 
     @property
@@ -204,6 +216,11 @@ class Delivery:
     def writing(self) -> int:
         """Writes under way."""
         return self._writers.under_way
+
+    @property
+    def paused(self) -> TailraceError | None:
+        """What the run waits for: something that somebody has to grant or mend."""
+        return self._writers.paused
 
     @property
     def waiting_for(self) -> float | None:
@@ -258,7 +275,8 @@ class Delivery:
             now = self._clock.monotonic()
             if self._failing_since is None:
                 self._failing_since = now
-            self._give_up(now)
+            if self.paused is None:
+                self._give_up(now)
 
     def _forget(self, records: Iterable[Waiting]) -> None:
         for record in records:
@@ -268,6 +286,7 @@ class Delivery:
     def _send_again(self, records: Sequence[Waiting], failures: Sequence[Failure], size: int) -> None:
         self.counts.retries += len(records)
         for record, failure in zip(records, failures, strict=True):
+            record.domain = failure.domain
             if failure.kind == "ambiguous":
                 self.counts.ambiguous += 1
                 if record.change is not None:

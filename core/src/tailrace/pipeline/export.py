@@ -23,6 +23,7 @@ from tailrace.pipeline.lanes import Lanes
 from tailrace.pipeline.letters import Letters
 from tailrace.pipeline.lines import LongLine
 from tailrace.pipeline.memory import Memory, Taken
+from tailrace.pipeline.pauses import words
 from tailrace.pipeline.reading import Reading
 from tailrace.pipeline.resume import unread
 from tailrace.pipeline.settle import Track
@@ -71,6 +72,7 @@ class Running:
             in_flight=job.in_flight,
             give_up_after=job.give_up_after,
             write_timeout=job.write_timeout,
+            max_pause=job.max_pause,
             clock=job.clock,
             bury=self._letters.write_refused,
             settled=self._settler(),
@@ -301,15 +303,19 @@ class Running:
             return False
         if self._drain is None:
             self._drain = Drain(self._clock.monotonic())
+        if self._delivery.paused is not None and not self._delivery.writing:
+            return True  # what is kept would only be refused again
         return self._drain.over(self._clock.monotonic(), self._delivery.counts.delivered)
 
     def _progress(self) -> Progress:
+        paused = self._delivery.paused
         return Progress(
             ledger=self.ledger(),
             in_flight=self._delivery.writing,
             bytes_read=self._job.sources.consumed(),
             bytes_total=self._job.sources.size,
             waiting=self._delivery.waiting_for,
+            paused=None if paused is None else words(paused),
         )
 
     # --- the end ------------------------------------------------------------------------------

@@ -26,13 +26,15 @@ from tailrace.store.journal import Checkpoint
 class Progress:
     """Where a running export stands. `bytes_read` and `bytes_total` count stored bytes; the total
     is None where it cannot be known. `waiting` is the number of seconds until the next write while
-    the destination refuses."""
+    the destination refuses; `paused` says what somebody has to grant or mend, while the run waits for
+    that."""
 
     ledger: Ledger
     in_flight: int
     bytes_read: int
     bytes_total: int | None
     waiting: float | None
+    paused: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ class Job:
     in_flight: int
     give_up_after: float
     write_timeout: float
+    max_pause: float | None = 0.0
+    """Seconds that a pause may last; None: none before anything was accepted, then five minutes."""
     commit: Commit | None = None
     """Makes checkpoints and counters true; None for a run that keeps none."""
     checkpoints_of: Callable[[int], Sequence[Checkpoint | None]] = lambda number: ()

@@ -15,11 +15,12 @@ from typing import NamedTuple
 from tailrace.destination import Batch, Clock, Failure, Limits
 from tailrace.errors import PluginError, TailraceError
 from tailrace.pipeline.answers import UNKNOWN_FATE
-from tailrace.pipeline.memory import Change
-from tailrace.pipeline.pack import Parcel, held, record_size
+from tailrace.pipeline.breaker import Breaker
+from tailrace.pipeline.domains import Riders, Waiting
+from tailrace.pipeline.pack import Parcel
+from tailrace.pipeline.pauses import Pauses
 from tailrace.pipeline.pool import Answer, Pool
 from tailrace.pipeline.retry import Pace
-from tailrace.pipeline.settle import Track
 
 log = logging.getLogger("tailrace.delivery")
 
@@ -27,26 +28,6 @@ GRACE = 5.0
 """Seconds that a write may be late before its plugin counts as hung."""
 
 TICK = 0.1
-
-RIDE_AFTER = 0.2
-"""Seconds that refused records wait for others, so that they go together."""
-
-
-@dataclass(slots=True, eq=False)
-class Waiting:
-    """A record that was refused and is to be sent again."""
-
-    key: str
-    data: bytes
-    line: bytes
-    track: Track
-    offset: int
-    number: int
-    change: Change | None
-
-    @property
-    def held(self) -> int:
-        return held(self.data, self.line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +58,15 @@ class Writers:
     `abandoned` when nobody waits for the last ones any more."""
 
     def __init__(
-        self, pool: Pool, limits: Limits, *, name: str, count: int, write_timeout: float, clock: Clock
+        self,
+        pool: Pool,
+        limits: Limits,
+        *,
+        name: str,
+        count: int,
+        write_timeout: float,
+        clock: Clock,
+        max_pause: float | None,
     ) -> None:
         """The pool is given at most `count` batches at a time."""
         self._pool = pool
@@ -87,19 +76,22 @@ class Writers:
         self._write_timeout = write_timeout
         self._clock = clock
         self._fresh: deque[Parcel] = deque()
-        self._again: deque[Waiting] = deque()
+        self._riders = Riders(limits)
         self._arrived: deque[Answered] = deque()
         self._under_way: dict[int, tuple[Work, float]] = {}
         """Each write that is not back, by number, and when it began."""
+        self._pauses = Pauses(max_pause)
+        self._breaker = Breaker(count)
         self._pace = Pace()
-        self._retry_pace = Pace()
-        self._again_since = 0.0
+        """Of parcels; records to send again have paces of their own."""
         self._flush = False
         self._closed = False
         self.failure: TailraceError | None = None
         self.hung = False
         self.abandoned = False
         self.writes = 0
+        self.kept = 0
+        """Records of writes that were refused until something is granted, once for each such write."""
 
     def put(self, parcel: Parcel) -> None:
         """Write this, soon."""
@@ -107,10 +99,8 @@ class Writers:
         self._send()
 
     def put_again(self, records: Sequence[Waiting]) -> None:
-        """Write these once more, when others have joined them and the pace allows it."""
-        if not self._again:
-            self._again_since = self._clock.monotonic()
-        self._again.extend(records)
+        """Write these once more, when others have joined them and the pace of their domain allows it."""
+        self._riders.put(records, self._clock.monotonic(), self.writes)
 
     def take(self) -> Answered | None:
         """The next write that came back, if there is one. Sends what may go out now."""
@@ -150,8 +140,11 @@ class Writers:
             log.info("writing ends: %s", error.code)
 
     def check(self) -> None:
-        """End the writing when a write is late beyond its deadline."""
-        late = self._clock.monotonic() - self._write_timeout - min(GRACE, self._write_timeout)
+        """End the writing when a write is late beyond its deadline, or a pause has lasted too long."""
+        now = self._clock.monotonic()
+        if self._pauses.error is not None and self._pauses.over(now):
+            self.fail(self._pauses.error)
+        late = now - self._write_timeout - min(GRACE, self._write_timeout)
         if any(began < late for _, began in self._under_way.values()):
             self.hung = True
             said = f"destination {self._name}: a write did not return within {self._write_timeout:g} s"
@@ -175,13 +168,18 @@ class Writers:
     @property
     def busy(self) -> bool:
         """Something is being written, or waits to be, or to be taken; or nothing can be yet."""
-        return bool(self._fresh or self._again or self._under_way or self._arrived or not self._pool.ready)
+        return bool(self._fresh or self._riders or self._under_way or self._arrived or not self._pool.ready)
 
     @property
     def waiting_for(self) -> float | None:
         """Seconds until the next write, while refusals dominate."""
-        left = self._pace.until - self._clock.monotonic()
+        left = max(self._pace.until, self._closed_until) - self._clock.monotonic()
         return left if left > 0 else None
+
+    @property
+    def paused(self) -> TailraceError | None:
+        """What the run waits for: something that somebody has to grant or mend."""
+        return self._pauses.error
 
     # --- the pool -----------------------------------------------------------------------------
 
@@ -199,20 +197,53 @@ class Writers:
     def _arrive(self, answer: Answer) -> None:
         work, _ = self._under_way.pop(answer.number)
         if answer.error is not None:
+            if self._pauses.refused(answer.error, self._clock.monotonic(), answer.number, self.writes):
+                return self._keep(work)
             return self.fail(answer.error)
-        again = [failure for failure in answer.failures.values() if failure.kind != "rejected"]
-        wait = max((failure.retry_after or 0.0 for failure in again), default=0.0)
-        pace = self._retry_pace if work.parcel is None else self._pace
-        pace.after(self._clock.monotonic(), len(again), len(work), wait)
+        self._learn(answer, work)
         self._arrived.append(Answered(work, answer.failures))
         return None
+
+    def _learn(self, answer: Answer, work: Work) -> None:
+        """How fast to go on."""
+        now, size = self._clock.monotonic(), len(work)
+        accepted = size - len(answer.failures)
+        again = {index: each for index, each in answer.failures.items() if each.kind != "rejected"}
+        unnamed = [each for each in again.values() if each.domain is None]
+        wait = max((each.retry_after or 0.0 for each in unnamed), default=0.0)
+        self._pauses.answered(answer.number, accepted)
+        refused = len(again) == size
+        # What rides again for congested domains may all be refused, and all else go well.
+        telling = not refused or work.parcel is not None or unnamed or self._breaker.open
+        if telling and self._breaker.answered(now, answer.number, self.writes, refused=refused, wait=wait):
+            self._pace.relax()
+            self._riders.relax()
+        self._riders.earn(accepted)
+        if work.parcel is None:
+            self._riders.answered(work.riders, again, now)
+        else:
+            self._riders.told(again, now)
+            self._pace.after(now, len(unnamed), size - len(again) + len(unnamed), wait)
+
+    def _keep(self, work: Work) -> None:
+        """Nothing of it was accepted or refused; it goes out again, before what came later."""
+        self.kept += len(work)
+        if work.parcel is not None:
+            self._fresh.appendleft(work.parcel)
+        else:
+            self._riders.put_back(work.riders)
+
+    @property
+    def _has_room(self) -> bool:
+        """Whether one more write may begin. While the run is paused one at a time probes."""
+        return len(self._under_way) < (self._breaker.room if self._pauses.error is None else 1)
 
     def _send(self) -> None:
         """Send what may go out now."""
         while (
             self.failure is None
             and not self._closed
-            and len(self._under_way) < self._count
+            and self._has_room
             and self._pool.ready
             and (work := self._next()) is not None
         ):
@@ -226,39 +257,35 @@ class Writers:
 
     def _next(self) -> Work | None:
         """The next thing to write, if one may go out now."""
-        if not self._fresh and not self._again:
+        if not self._fresh and not self._riders:
             return None
         now = self._clock.monotonic()
-        ride_at = self._ride_at()
+        if now < self._closed_until:
+            return None
+        ride_at = self._ride_at(now)
         if ride_at is not None and now >= ride_at:
-            return Work(None, self._riders())
+            return Work(None, self._riders.take(now))
         if self._fresh and now >= self._pace.until:
             return Work(self._fresh.popleft(), [])
         return None
 
     def _patience(self) -> float:
         """Seconds until something is due that is not under way; at most TICK."""
-        if self.failure is not None or len(self._under_way) >= self._count or not self._pool.ready:
+        if self.failure is not None or not self._has_room or not self._pool.ready:
             return TICK
-        due = [at for at in (self._ride_at(), self._pace.until if self._fresh else None) if at is not None]
-        return min(TICK, max(min(due) - self._clock.monotonic(), 0.001)) if due else TICK
+        now = self._clock.monotonic()
+        due = [at for at in (self._ride_at(now), self._pace.until if self._fresh else None) if at is not None]
+        if not due:
+            return TICK
+        return min(TICK, max(max(min(due), self._closed_until) - now, 0.001))
 
-    def _ride_at(self) -> float | None:
-        """When refused records go out again: when they fill a write or nothing else is to come,
-        otherwise after a moment, so that they go together. None: there are none."""
-        if not self._again:
-            return None
-        soon = (self._flush and not self._fresh) or len(self._again) >= self._limits.records
-        start = 0.0 if soon else self._again_since + RIDE_AFTER
-        return max(start, self._pace.until, self._retry_pace.until)
+    def _ride_at(self, now: float) -> float | None:
+        """When refused records go out again. None: there are none that could."""
+        idle = not self._fresh and (self._flush or not self._under_way)
+        at = self._riders.at(now, self.writes, soon=idle and self._flush and not self._under_way, idle=idle)
+        return None if at is None else max(at, self._pace.until)
 
-    def _riders(self) -> list[Waiting]:
-        riders: list[Waiting] = []
-        size = 0
-        while self._again and len(riders) < self._limits.records:
-            record = self._again[0]
-            size += record_size(record.key, record.data, self._limits.record_overhead)
-            if riders and size > self._limits.bytes:
-                break
-            riders.append(self._again.popleft())
-        return riders
+    @property
+    def _closed_until(self) -> float:
+        """Before that nothing goes out: the run is paused, or nothing is accepted."""
+        return max(self._breaker.until, self._pauses.until)

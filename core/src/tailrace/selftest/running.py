@@ -132,6 +132,7 @@ def _export(
             stop=engine.stop,
             in_flight=row.in_flight,
             give_up_after=row.give_up_after,
+            max_pause=row.max_pause,
             max_line_bytes=engine.longest_line,
         )
     except TailraceError as caught:

@@ -117,13 +117,17 @@ class KinesisClient:
         if log.isEnabledFor(logging.DEBUG):
             said = (operation, len(body), answer.status, answer.request_id())
             log.debug("%s: %d bytes, HTTP %d, request %s", *said)
-        if (
-            answer.status != 200
-            and request_rule(answer.status, error_code(answer)).action == "refresh"
-            and self.credentials.renew(keys)
-        ):
-            return http.post(body, headers, self.credentials.keys(), attempt)
+        if _action(answer) == "refresh" and self.credentials.renew(keys):
+            keys = self.credentials.keys()
+            answer = http.post(body, headers, keys, attempt)
+        # Who may write need not be allowed to look, so that only a write says something of the credentials.
+        if operation == "PutRecords" and _action(answer) == "authentication":
+            self.credentials.doubt(keys)
         return answer
+
+
+def _action(answer: Answer) -> str | None:
+    return None if answer.status == 200 else request_rule(answer.status, error_code(answer)).action
 
 
 def quiet_sdk() -> None:

@@ -32,41 +32,69 @@ class Credentials(Protocol):
         several threads that ask, one works."""
         ...
 
+    def doubt(self, stale: Keys) -> None:
+        """The server refused `stale` for a reason that somebody may mend at their source: look there
+        again before the next request."""
+        ...
+
 
 class StaticCredentials:
-    """A key that a user gave."""
+    """A key that a user gave. Its secret may be in a file, which is read again when it is refused."""
 
-    def __init__(self, keys: Keys) -> None:
-        self._keys = keys
+    def __init__(self, read: Callable[[], Keys]) -> None:
+        self._read = read
+        self._lock = threading.Lock()
+        self._keys = read()
+        self._doubted = False
 
     def keys(self) -> Keys:
-        return self._keys
+        if not self._doubted:
+            return self._keys
+        with self._lock:
+            if self._doubted:
+                self._keys = self._read()
+                self._doubted = False
+            return self._keys
 
     def renew(self, stale: Keys) -> bool:
-        return False
+        self.doubt(stale)
+        return self.keys() != stale
+
+    def doubt(self, stale: Keys) -> None:
+        with self._lock:
+            self._doubted = self._doubted or self._keys == stale
 
 
 class SdkCredentials:
     """A profile or the default chain. botocore finds and refreshes them; they are loaded anew when a
-    server calls them expired, since the file behind them may have changed."""
+    server refuses them, since the file behind them may have changed."""
 
     def __init__(self, profile: str | None) -> None:
         self._profile = profile
         self._lock = threading.Lock()
         self._found = self._load()
+        self._doubted = False
 
     def keys(self) -> Keys:
+        if self._doubted:
+            with self._lock:
+                if self._doubted:
+                    self._found = self._load()
+                    self._doubted = False
         try:
             frozen = self._found.get_frozen_credentials()
         except Exception as error:
+            self._doubted = True
             raise _not_found(self._profile, error) from None
         return Keys(frozen.access_key, frozen.secret_key, frozen.token)
 
     def renew(self, stale: Keys) -> bool:
-        with self._lock:
-            if self.keys() == stale:
-                self._found = self._load()
-            return self.keys() != stale
+        self.doubt(stale)
+        return self.keys() != stale
+
+    def doubt(self, stale: Keys) -> None:
+        if not self._doubted and self.keys() == stale:
+            self._doubted = True
 
     def _load(self) -> Any:
         if self._profile is None and os.environ.get("AWS_ACCESS_KEY_ID"):
@@ -128,6 +156,11 @@ class RoleCredentials:
                 self._get()
             return self._keys != stale
 
+    def doubt(self, stale: Keys) -> None:
+        with self._lock:
+            if self._keys == stale:
+                self._renew_at = 0.0
+
     def _get(self) -> None:
         try:
             keys, expires = self._assume()
@@ -146,9 +179,13 @@ class RoleCredentials:
 def base_credentials(target: Target, secret: Callable[[Any], str]) -> Credentials:
     """The credentials before any role: a key, a profile or the default chain."""
     if target.access_key_id is not None and target.secret_key is not None:
-        token = secret(target.session_token) if target.session_token is not None else None
-        return StaticCredentials(Keys(target.access_key_id, secret(target.secret_key), token))
+        return StaticCredentials(lambda: _given(target, secret))
     return SdkCredentials(target.profile)
+
+
+def _given(target: Target, secret: Callable[[Any], str]) -> Keys:
+    token = secret(target.session_token) if target.session_token is not None else None
+    return Keys(str(target.access_key_id), secret(target.secret_key), token)
 
 
 def _not_found(profile: str | None, error: Exception | None) -> TailraceError:

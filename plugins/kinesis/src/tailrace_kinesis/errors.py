@@ -8,8 +8,8 @@ One place, so that it can be documented and tested row by row. `action` is one o
     wait            the whole request again
     refresh         new credentials, then the request once more
     bisect          something in the request is to blame: it is halved down to the record, which is rejected
-    misconfigured   stop and keep everything; somebody has to change something (exit code 3)
-    authentication  stop and keep everything; the credentials are refused or may not write (exit code 4)
+    misconfigured   keep everything and pause; somebody has to change something (exit code 3 in the end)
+    authentication  keep everything and pause; the credentials are refused or may not write (exit code 4)
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 from xml.etree import ElementTree
 
-from tailrace import Clock, Transient
+from tailrace import AuthenticationFailed, Clock, Transient
 from tailrace_kinesis.answers import Answer, error_for
 from tailrace_kinesis.credentials import Credentials, Keys
 from tailrace_kinesis.deadlines import CONTROL_SECONDS, Deadlines
@@ -70,7 +70,10 @@ class StsClient:
         kept = {name: answer.headers.get(name, "") for name in ("date", "x-amzn-requestid", "retry-after")}
         headers = {**kept, "x-amzn-errortype": code or ""}
         refused = Answer(answer.status, headers, b"")
-        raise error_for(refused, doing=doing, arn="", clock=self._clock, hints=_HINTS)
+        error = error_for(refused, doing=doing, arn="", clock=self._clock, hints=_HINTS)
+        if isinstance(error, AuthenticationFailed):
+            credentials.doubt(keys)
+        raise error
 
     def _send(self, body: bytes, keys: Keys) -> Answer:
         with self._deadlines.attempt(CONTROL_SECONDS) as attempt:

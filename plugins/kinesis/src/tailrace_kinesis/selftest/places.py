@@ -72,7 +72,7 @@ def fault_place(row: str, broken: bool) -> Iterator[FaultPlace]:
             requests=lambda: len(server.calls),
             check=lambda: play.check(server),
             secrets=(SECRET,),
-            clock=ClientClock(server),
+            clock=ClientClock(server, play.hurry),
         )
 
 
@@ -95,16 +95,17 @@ def account(folder: Path, url: str, **more: object) -> Mapping[str, object]:
 
 
 class ClientClock:
-    """The clock of the client, which a script of the server may set ahead."""
+    """The clock of the client, which a script of the server may set ahead, and which may hurry."""
 
-    def __init__(self, server: KinesisServer) -> None:
+    def __init__(self, server: KinesisServer, hurry: float) -> None:
         self._server = server
+        self._hurry = hurry
 
     def time(self) -> float:
         return time.time() + self._server.client_ahead
 
     def monotonic(self) -> float:
-        return time.monotonic()
+        return time.monotonic() * self._hurry
 
 
 @contextmanager

@@ -46,7 +46,8 @@ def seam(owner: Any, name: str, value: object) -> Injection:
 class Play:
     """`script` tells the server what to do; `met` are the faults of which it has to count each (see
     `KinesisServer.met`), unless `count` counts otherwise. `inject` is a part of the fault on this side;
-    `off` turns the handling off. `check` looks at the server in the end."""
+    `off` turns the handling off. `check` looks at the server in the end. The clock by which the client
+    waits runs `hurry` times as fast as the world's."""
 
     script: Callable[[KinesisServer], None] = lambda server: None
     met: tuple[str, ...] = ()
@@ -54,6 +55,7 @@ class Play:
     stream: Stream | None = None
     account: Mapping[str, object] | None = None
     skew: float = 0.0
+    hurry: float = 1.0
     inject: Injection = _nothing
     off: Injection = _nothing
     check: Callable[[KinesisServer], str | None] = lambda server: None
@@ -79,7 +81,7 @@ def refusing(code: str) -> Play:
 
 
 def thrice(code: str) -> Play:
-    return Play(script=steps(None, *[Refuse(code)] * 3), met=(code,))
+    return Play(script=steps(None, *[Refuse(code)] * 3), met=(code,), hurry=5.0)
 
 
 def dry_run(*given: Step, met: str, off: Injection | None = None, script: Any = None) -> Play:
@@ -122,7 +124,7 @@ PLAYS: dict[str, Play] = {
     "all-records-fail": Play(script=scripts.all_fail(THROTTLED, calls=3), met=(THROTTLED,)),
     "all-records-fail-for-long": Play(script=scripts.all_fail(THROTTLED, seconds=2.0), met=(THROTTLED,)),
     "hot-shard": Play(
-        script=scripts.hot_shard(THROTTLED, 400), stream=Stream(shards=4), met=(THROTTLED,),
+        script=scripts.hot_shard(THROTTLED, 1400), stream=Stream(shards=4), met=(THROTTLED,),
         check=scripts.cold_shards_went_on,
     ),
     "all-at-once": Play(

@@ -79,9 +79,10 @@ RECORDS = _rows(
         "updates": 400, "batch": 10, "in_flight": 8, "requests": 60,
     },
     hot_shard={
-        "fault": "one of four shards throttles 400 times", "needs": "pacing",
-        "expected": "the other shards go on meanwhile",
-        "broken": _DROPPED, "breaking": "dropped", "updates": 2000, "batch": 50, "in_flight": 4,
+        "fault": "one of four shards throttles until the others have taken 1,400 records", "needs": "pacing",
+        "expected": "the others go on meanwhile, that one is tried now and then",
+        "broken": _DROPPED, "breaking": "dropped",
+        "updates": 2000, "batch": 50, "in_flight": 4, "requests": 80,
     },
     all_at_once={
         "fault": "every kind of fault, 8 requests at once",
@@ -109,7 +110,7 @@ REQUESTS = _rows(
     kms_missing=_stops(3, "KMSNotFound", "does not exist"),
     stream_missing_then_back={
         **_stops(3, "ResourceNotFound three times, then the stream is back", expected="waits, goes on"),
-        "needs": "pauses", "exit_code": 0,
+        "needs": "pauses", "exit_code": 0, "max_pause": 60.0,
     },
 )  # fmt: skip
 
@@ -140,7 +141,7 @@ CREDENTIALS = _rows(
     },
     access_denied_then_granted={
         **_stops(4, "AccessDenied three times, then granted", expected="waits, goes on by itself"),
-        "needs": "pauses", "exit_code": 0,
+        "needs": "pauses", "exit_code": 0, "max_pause": 60.0,
     },
 )  # fmt: skip
 

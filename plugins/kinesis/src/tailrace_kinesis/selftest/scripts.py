@@ -89,17 +89,17 @@ def all_fail(code: str, *, calls: int = 0, seconds: float = 0.0) -> Script:
     return lambda server: server.always(PUT, for_a_while)
 
 
-def hot_shard(code: str, times: int) -> Script:
-    """The shard of the lowest keys throttles so many records."""
+def hot_shard(code: str, until: int) -> Script:
+    """The shard of the lowest keys throttles until the others have taken so many records."""
 
     def script(server: KinesisServer) -> None:
-        left = [times]
+        taken: set[str] = set()
 
         def refuse(index: int, key: str, data: bytes) -> str | None:
-            if left[0] == 0 or not shard_of(key, server.streams[STREAM]).endswith("0"):
+            if not shard_of(key, server.streams[STREAM]).endswith("0"):
+                taken.add(key)
                 return None
-            left[0] -= 1
-            return code
+            return code if len(taken) < until else None
 
         server.always(PUT, FailRecords(refuse))
 
