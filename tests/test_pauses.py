@@ -88,8 +88,8 @@ def simulate(
     said: list[str] = []
 
     def report(progress: Progress) -> None:
-        if progress.paused and progress.paused not in said:
-            said.append(progress.paused)
+        if progress.needs and progress.needs not in said:
+            said.append(progress.needs)
         on_progress(progress)
 
     outcome = rig.export(
@@ -178,7 +178,7 @@ def test_told_to_stop_in_a_pause_it_ends_at_once() -> None:
     stop = threading.Event()
 
     def stop_it(progress: Progress) -> None:
-        if progress.paused:
+        if progress.needs:
             stop.set()
 
     run = simulate(Gate([None], always=DENIED), stop=stop, on_progress=stop_it)
@@ -274,7 +274,7 @@ def test_a_secret_in_a_file_that_is_put_right_while_it_waits(site: Site) -> None
         t.accounts.update("prod", settings={"secret_key": f"file:{secret}"})
 
     def mend(progress: Progress) -> None:
-        if progress.paused:
+        if progress.needs:
             secret.write_text(SECRET)
 
     with site.client() as t:
@@ -289,7 +289,7 @@ def test_a_profile_that_is_put_right_while_it_waits(site: Site, monkeypatch: pyt
         t.accounts.update("prod", settings={"profile": "leads"}, unset=["access_key_id", "secret_key"])
 
     def mend(progress: Progress) -> None:
-        if progress.paused:
+        if progress.needs:
             file.write_text(_profile(KEY, SECRET))
 
     with tailrace.open(site.home, database_url="") as t:

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         Misconfigured,
         NameTaken,
         NotConnected,
+        NotExporting,
         NotFound,
         PluginError,
         SecretUnavailable,
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
         SourceUnreadable,
         StaleVersion,
         StateDamaged,
+        StateElsewhere,
         StateError,
         TailraceError,
         Transient,
@@ -68,7 +70,7 @@ if TYPE_CHECKING:
     from tailrace.hooks import hookimpl
     from tailrace.keys import KeyRule
     from tailrace.ledger import Ledger, SourcePosition
-    from tailrace.objects import Account, Activation, Connection, Run, Segment
+    from tailrace.objects import Account, Activation, Connection, Run, RunStatus, Segment
     from tailrace.pipeline.job import Progress
     from tailrace.registry import PluginRecord
     from tailrace.settings import KeyRuleText, Secret, Settings
@@ -82,15 +84,15 @@ _HOME = {
     "errors": (
         "ActivationBusy", "ActivationDisabled", "AuthenticationFailed", "ConfigurationError",
         "Interrupted", "InUse", "InvalidSettings", "KeyLost", "Misconfigured", "NameTaken",
-        "NotConnected", "NotFound", "PluginError", "SecretUnavailable", "SourceNotFound",
-        "SourceUnreadable", "StaleVersion", "StateDamaged", "StateError", "TailraceError",
-        "Transient", "Unavailable", "UnknownDestination", "UsageError",
+        "NotConnected", "NotExporting", "NotFound", "PluginError", "SecretUnavailable",
+        "SourceNotFound", "SourceUnreadable", "StaleVersion", "StateDamaged", "StateElsewhere", "StateError",
+        "TailraceError", "Transient", "Unavailable", "UnknownDestination", "UsageError",
     ),
     "faults": ("FaultPlace", "FaultRow", "SupportsFaults"),
     "hooks": ("hookimpl",),
     "keys": ("KeyRule",),
     "ledger": ("Ledger", "SourcePosition"),
-    "objects": ("Account", "Activation", "Connection", "Run", "Segment"),
+    "objects": ("Account", "Activation", "Connection", "Run", "RunStatus", "Segment"),
     "settings": ("KeyRuleText", "Secret", "Settings"),
     "client": ("Tailrace", "open"),
     "deadletters": ("DeadLetter",),
@@ -107,12 +109,12 @@ __all__ = [
     "Clock", "ConfigurationError", "Connection", "DeadLetter", "DemoPlace", "DestinationSpec",
     "Exporter", "Failure", "FaultPlace", "FaultRow", "FormatContract", "HookContext", "InUse",
     "Interrupted", "InvalidSettings", "KeyLost", "KeyPlan", "KeyRule", "KeyRuleText", "Ledger",
-    "Limits", "Misconfigured", "NameTaken", "NotConnected", "NotFound", "Plan", "PluginError",
-    "PluginRecord", "Preview", "Progress", "Run", "Secret", "SecretUnavailable", "Segment",
-    "Settings", "SourceNotFound", "SourcePosition", "SourceUnreadable", "StaleVersion",
-    "StateDamaged", "StateError", "SupportsDemo", "SupportsFaults", "SupportsPolicy", "Tailrace",
-    "TailraceError", "Transient", "Unavailable", "UnknownDestination", "UsageError", "hookimpl",
-    "open",
+    "Limits", "Misconfigured", "NameTaken", "NotConnected", "NotExporting", "NotFound", "Plan",
+    "PluginError", "PluginRecord", "Preview", "Progress", "Run", "RunStatus", "Secret",
+    "SecretUnavailable", "Segment", "Settings", "SourceNotFound", "SourcePosition",
+    "SourceUnreadable", "StaleVersion", "StateDamaged", "StateElsewhere", "StateError",
+    "SupportsDemo", "SupportsFaults", "SupportsPolicy", "Tailrace", "TailraceError", "Transient",
+    "Unavailable", "UnknownDestination", "UsageError", "hookimpl", "open",
 ]  # fmt: skip
 
 

@@ -94,7 +94,7 @@ class Tailrace:
     def runs(self) -> Runs:
         from tailrace.runs import Runs
 
-        return Runs(self._foundation.database)
+        return Runs(self._foundation.database, self.home)
 
     @property
     def state(self) -> States:
@@ -131,6 +131,9 @@ class Tailrace:
         worker_process: bool = False,
         follow: bool = False,
         linger: float | None = None,
+        take_over: bool = False,
+        spool: bool = False,
+        spool_bytes: int = 2**30,
     ) -> Ledger:
         """Send the updates of the sources to the activation's destination.
 
@@ -160,10 +163,18 @@ class Tailrace:
         it is not used where that could not be safe: on another system than Linux, or when this
         process has more than one thread.
 
+        With `spool` standard input or an iterable (in a thread of its own) is copied to files in the home
+        first, and exported from there as far as it is synced, so that an update that was synced is never
+        lost; what an earlier export left there goes first. At about `spool_bytes` the input waits.
+
+        With `take_over` this home holds the activation's state from now on, where another one did: it goes
+        on from its own positions, and knows no profile. The other home is refused from then on.
+
         Returns the ledger of a run that finished; its `exit_code` is 5 where there are dead letters.
         Otherwise raises the error the run ended with, whose `ledger` says what was delivered:
         Misconfigured, AuthenticationFailed, Unavailable, PluginError, SourceUnreadable, Interrupted.
-        Before anything is sent: SourceNotFound, NotFound, ActivationDisabled, ConfigurationError.
+        Before anything is sent: SourceNotFound, NotFound, ActivationDisabled, StateElsewhere,
+        ConfigurationError.
         """
         from tailrace.exporting import Options, export
         from tailrace.objects import MOST_IN_FLIGHT
@@ -181,6 +192,10 @@ class Tailrace:
             worker_process=worker_process,
             follow=arguments.truth("follow", follow),
             linger=None if linger is None else arguments.seconds("linger", linger),
+            take_over=arguments.truth("take_over", take_over),
+            spool=arguments.whole("spool_bytes", spool_bytes, least=2**20)
+            if arguments.truth("spool", spool)
+            else None,
         )
         return export(self, activation, sources, options)
 

@@ -14,6 +14,8 @@
     │   ├── KeyLost                3   stored secrets cannot be decrypted
     │   ├── SecretUnavailable      3   a reference (env:, file:, keyring:) leads nowhere
     │   ├── ActivationBusy         3   another process exports the activation
+    │   ├── NotExporting           3   nobody exports the activation who could be asked
+    │   ├── StateElsewhere         3   another home holds the activation's state
     │   ├── StateError             3   the database is newer, locked or damaged
     │   │   └── StateDamaged       3   a store does not fit its checksums
     │   └── Misconfigured          3   raised by a plugin: stream missing, wrong region, …
@@ -111,6 +113,14 @@ class SecretUnavailable(ConfigurationError):
 
 class ActivationBusy(ConfigurationError):
     code = "activation-busy"
+
+
+class NotExporting(ConfigurationError):
+    code = "not-exporting"
+
+
+class StateElsewhere(ConfigurationError):
+    code = "state-elsewhere"
 
 
 class StateError(ConfigurationError):

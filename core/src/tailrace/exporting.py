@@ -9,8 +9,10 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
+from tailrace.attending import Attending, open_desk
 from tailrace.deadletters import DeadLetterFile
 from tailrace.errors import ConfigurationError, Interrupted, TailraceError, UsageError
 from tailrace.forking import can_fork
@@ -25,12 +27,17 @@ from tailrace.pipeline.later import Later
 from tailrace.pipeline.pool import Pool, ThreadPool
 from tailrace.pipeline.process import ProcessPool
 from tailrace.pipeline.sources import LongLine, Source, Sources, open_sources
+from tailrace.pipeline.spooled import spoolable
 from tailrace.runs import ledger_of
+from tailrace.spooling import end_spool, numbering, open_spool, refuse_beside_spool, removing
+from tailrace.state.holders import elsewhere, other_holder
 from tailrace.store.apart import CommitProcess
+from tailrace.takeover import hold_state, taken_over
 
 if TYPE_CHECKING:
     from tailrace.client import Tailrace
     from tailrace.destination import Exporter
+    from tailrace.objects import Activation
     from tailrace.planning import Prepared
     from tailrace.runs import Runs
     from tailrace.store.journal import Journal
@@ -69,15 +76,21 @@ class Options:
     worker_process: bool = False
     follow: bool = False
     linger: float | None = None
+    take_over: bool = False
+    spool: int | None = None
+    """Take the input into a spool first, of about so many bytes at most."""
 
 
 def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
     """Run one export and record it. Raises what the run ended with, its `ledger` set."""
     notes: list[str] = []
-    sources = _sources(given, options, notes)
+    given_sources = _sources(given, options, notes)
     # A write may not outlast the time after which the run gives up.
     write_timeout = min(_write_timeout(), max(options.give_up_after, SHORTEST_WRITE))
     prepared = t.activations.prepare(name, for_export=True, stop=options.stop, write_timeout=write_timeout)
+    before = other_holder(t._foundation.database, prepared.activation.id, t.home)
+    if before is not None and not options.take_over:
+        raise elsewhere(name, before)
     compiled = _compile(prepared)
     in_flight = options.in_flight or prepared.plan.in_flight
     with ExitStack() as stack:
@@ -89,13 +102,20 @@ def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
         if apart is not None:
             stack.callback(apart.close)  # before the journal
         make_pool = _pool_maker(prepared, in_flight, options, stack)
-        known = _settle_cut_off(t, prepared.activation.id, journal)
+        spool = open_spool(t.home, prepared.activation, given_sources, options, notes)
+        sources: Sources = given_sources if spool is None else spool
+        if spool is not None:
+            stack.callback(spool.close)
+        known = _settle_cut_off(t, prepared.activation.id, journal, taken_over=before is not None)
         run = t.runs.start(prepared.activation, after=t.dead_letters.last_run)
         log.info("run %d begins: activation %s, version %d", run, name, prepared.activation.version)
 
         def job() -> Job:
             database, id = t._foundation.database, prepared.activation.id
+            attending = Attending(run, name, open_desk(t.home, id), options.stop, spool)
+            stack.callback(attending.close)
             openings = Openings(database, id, journal, from_start=options.from_start, notes=notes)
+            hold_state(t, prepared.activation, journal, run, before, notes)
             remembering = begin(journal, run, prepared, openings.notes)
             return Job(
                 run=run,
@@ -104,11 +124,11 @@ def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
                 plan=prepared.plan,
                 pool=make_pool(),
                 sources=sources,
-                number_of=openings.number,
+                number_of=numbering(spool, openings, database, id),
                 checkpoints_of=openings.checkpoints,
                 read_again=openings.read_again,
                 remembering=remembering,
-                commit=_committer(journal, run, apart, remembering=remembering is not None),
+                commit=removing(spool, _committer(journal, run, apart, remembering=remembering is not None)),
                 letters=DeadLetterFile(t.home / "dead-letters", run, name),
                 known_letters=known,
                 ordering=prepared.activation.ordering,
@@ -121,13 +141,17 @@ def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
                 stop=options.stop,
                 on_progress=options.on_progress,
                 linger=_linger(options),
-                save=_saver(t.runs, run),
+                attend=attending,
+                save=_saver(t, prepared.activation, run),
             )
 
-        return _recorded(t.runs, run, job)
+        return _recorded(t.runs, run, job, partial(end_spool, spool))
 
 
 def _sources(given: object, options: Options, notes: list[str]) -> Sources:
+    if options.spool is not None:
+        refuse_beside_spool(follow=options.follow, from_start=options.from_start)
+        return spoolable(given, options.max_line_bytes)
     if options.follow:
         return Following(given, options.max_line_bytes, notes)
     return open_sources(given, options.max_line_bytes, eager=options.linger is not None)
@@ -183,17 +207,21 @@ def _pool_maker(prepared: Prepared, count: int, options: Options, stack: ExitSta
     return lambda: ThreadPool(exporter(), destination, count)
 
 
-def _recorded(runs: Runs, run: int, job: Callable[[], Job]) -> Ledger:
-    """Execute, and record how it ended."""
+def _recorded(
+    runs: Runs, run: int, job: Callable[[], Job], end: Callable[[Ledger], tuple[Ledger, TailraceError | None]]
+) -> Ledger:
+    """Execute, and record how it ended. `end` completes the ledger, and tells what else went wrong."""
     running: Running | None = None
     try:
         running = Running(job())
-        ledger = running.execute()
+        ledger, error = end(running.execute())
+        if error is not None:
+            raise error
     except BaseException as error:
         known = error if isinstance(error, TailraceError) else None
         ledger = Ledger(run=run) if running is None else running.ledger()
         if known is not None:
-            known.ledger = ledger = known.ledger or ledger
+            known.ledger = ledger = end(known.ledger or ledger)[0]
         status = "interrupted" if isinstance(error, (Interrupted, KeyboardInterrupt)) else "failed"
         message = known.message if known is not None else type(error).__name__
         try:
@@ -211,13 +239,17 @@ def _recorded(runs: Runs, run: int, job: Callable[[], Job]) -> Ledger:
     return ledger
 
 
-def _settle_cut_off(t: Tailrace, activation_id: str, journal: Journal) -> frozenset[tuple[int, int]]:
+def _settle_cut_off(
+    t: Tailrace, activation_id: str, journal: Journal, *, taken_over: bool
+) -> frozenset[tuple[int, int]]:
     """Record the end of runs whose process died, with what they had committed. Returns the places of
     the dead letters they left, some of which they may not have counted."""
     places: set[tuple[int, int]] = set()
     for run in t.runs.cut_off(activation_id):
         counts = journal.counts(run)
         if counts is None:
+            if taken_over:  # it began in the home that held the state
+                t.runs.interrupt(run, "another home took the state over", t.runs.get(run).ledger)
             continue  # it began in another home
         t.runs.interrupt(run, "the process ended before the run did", ledger_of(counts))
         places |= t.dead_letters.positions(run)
@@ -229,14 +261,19 @@ def _finish(runs: Runs, run: int, status: str, exit_code: int, error: str | None
     runs.finish(run, status=status, exit_code=exit_code, error=error, ledger=ledger, sources=ledger.sources)
 
 
-def _saver(runs: Runs, run: int) -> Callable[[Ledger], None]:
-    """Saves a running export. Not being able to is no reason to stop it."""
+def _saver(t: Tailrace, activation: Activation, run: int) -> Callable[[Ledger], None]:
+    """Saves a running export. Not being able to is no reason to stop it; that another home took its state
+    over is."""
 
     def save(ledger: Ledger) -> None:
+        other = None
         try:
-            runs.save(run, ledger=ledger, sources=ledger.sources)
+            t.runs.save(run, ledger=ledger, sources=ledger.sources)
+            other = other_holder(t._foundation.database, activation.id, t.home)
         except TailraceError as error:
             log.warning("run %d cannot be saved: %s", run, error.message)
+        if other is not None:
+            raise taken_over(activation.name, other)
 
     return save
 

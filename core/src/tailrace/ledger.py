@@ -40,6 +40,8 @@ class Ledger:
     retries: int = 0
     ambiguous_resends: int = 0
     writes: int = 0
+    spooled: int = 0
+    """Lines of the input that were taken into the spool, and synced."""
     seconds: float = 0.0
     sources: tuple[SourcePosition, ...] = ()
     warnings: tuple[str, ...] = ()

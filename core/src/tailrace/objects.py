@@ -154,3 +154,22 @@ class Run:
     ended_at: datetime | None
     ledger: Ledger
     sources: tuple[Mapping[str, Any], ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStatus:
+    """What a running export says of itself. `paused`: it was told to read and send nothing; `in_flight`
+    writes may still be under way then. `waiting` is the number of seconds until the next write while the
+    destination refuses, else None. `needs` says what somebody has to grant or mend, where it waits for
+    that. `ledger` is as of this moment, with where each source stands."""
+
+    activation: str
+    run: int
+    pid: int
+    host: str
+    started_at: datetime
+    paused: bool
+    in_flight: int
+    waiting: float | None
+    needs: str | None
+    ledger: Ledger

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tailrace import arguments
 from tailrace.opening import forget_profile, journal_folder, open_journal
+from tailrace.state.holders import refuse_other
 from tailrace.state.sources import list_sources
 from tailrace.store.compact import compact_parts
 from tailrace.store.journal import hold_journal, journal_size, remove_journal
@@ -67,7 +68,8 @@ class RepairedState:
 
 
 class States:
-    """Each verb raises NotFound for an unknown activation, and ActivationBusy while one is exported."""
+    """Each verb raises NotFound for an unknown activation, StateElsewhere where another home holds its state,
+    and ActivationBusy while it is exported."""
 
     def __init__(self, t: Tailrace) -> None:
         self._t = t
@@ -83,7 +85,7 @@ class States:
     def compact(self, activation: str) -> CompactedState:
         """Rewrite its files without what was removed or changed since. Raises StateDamaged, before
         anything is changed."""
-        folder = journal_folder(self._t.home, self._t.activations.get(activation).id)
+        folder = journal_folder(self._t.home, self._id(activation))
         with closing(hold_journal(folder, activation)):
             before = journal_size(folder)
             compact_parts(folder)
@@ -93,7 +95,7 @@ class States:
         """Let the parts that are damaged begin anew, and keep the others: the next export reads its
         sources from their beginning for the parts that began anew, and sends the profiles of those once
         more. Where part 0 is damaged all of them begin anew. What is whole is left as it is."""
-        id = self._t.activations.get(activation).id
+        id = self._id(activation)
         folder = journal_folder(self._t.home, id)
         with closing(hold_journal(folder, activation)):
             parts = repair_parts(folder, about_to=lambda: self._end_cut_off(id, "repaired"))
@@ -104,18 +106,24 @@ class States:
         exported. `profile` is NAMESPACE:ID where profiles are known by an identity, else the value of the
         attribute that they are known by. Raises UsageError, which does not repeat it, or StateDamaged."""
         arguments.text("the profile", profile)
-        id = self._t.activations.get(activation).id
+        id = self._id(activation)
         with closing(open_journal(self._t.home, id, activation)) as journal:
             return forget_profile(journal, activation, profile)
 
     def reset(self, activation: str) -> None:
         """Forget all of it, damaged or not: the next export reads its sources from their beginning,
         and sends all of it again. Dead letters, runs and the numbers of sources stay."""
-        id = self._t.activations.get(activation).id
+        id = self._id(activation)
         folder = journal_folder(self._t.home, id)
         with closing(hold_journal(folder, activation)):
             self._end_cut_off(id, "reset")
             remove_journal(folder)
+
+    def _id(self, activation: str) -> str:
+        """Of the activation of that name, whose state is here."""
+        id = self._t.activations.get(activation).id
+        refuse_other(self._t._foundation.database, id, activation, self._t.home)
+        return id
 
     def _end_cut_off(self, activation_id: str, how: str) -> None:
         """What such a run had committed is about to be lost; the copy that was saved is what is left."""
@@ -127,7 +135,7 @@ class States:
             )
 
     def _look(self, activation: str, *, whole: bool | None = None) -> ActivationState:
-        id = self._t.activations.get(activation).id
+        id = self._id(activation)
         folder = journal_folder(self._t.home, id)
         found: list[SourceState] = []
         with closing(open_journal(self._t.home, id, activation, whole=whole)) as journal:

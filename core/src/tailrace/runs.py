@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tailrace import arguments
-from tailrace.errors import Interrupted, NotFound
+from tailrace.errors import Interrupted, NotFound, StateError
+from tailrace.handover import ask, queue_folder
 from tailrace.ledger import Ledger, SourcePosition
-from tailrace.objects import Activation, Run
+from tailrace.objects import Activation, Run, RunStatus
 from tailrace.state import rows
 from tailrace.state.ids import now
 from tailrace.stored import Stored
@@ -26,8 +29,9 @@ HIGHEST = 2**63 - 1
 class Runs:
     """`Tailrace.runs`. Users list and get; the export starts, saves and finishes."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, home: Path) -> None:
         self._database = database
+        self._home = home
 
     def list(self) -> list[Run]:
         """Every run, the newest first."""
@@ -44,6 +48,32 @@ class Runs:
         if not found:
             raise NotFound(f"there is no run {id}", hint="tailrace runs list shows them")
         return _run(found[0])
+
+    def status(self, activation: str) -> RunStatus:
+        """Ask the process that exports the activation, from this home, how far it is. Waits for up to ten
+        seconds. Raises NotFound, NotExporting, or StateError where it does not answer."""
+        return self._ask(activation, "status")
+
+    def pause(self, activation: str) -> RunStatus:
+        """Have a running export read and send nothing until `resume`; what is in flight settles. It ends with
+        the run: the next one is not paused. Raises as `status`."""
+        return self._ask(activation, "pause")
+
+    def resume(self, activation: str) -> RunStatus:
+        """Have a running export go on. Raises as `status`."""
+        return self._ask(activation, "resume")
+
+    def _ask(self, activation: str, word: str) -> RunStatus:
+        with self._database.read() as transaction:
+            id = rows.fetch(transaction, "activations", activation)["id"]
+        answer = ask(queue_folder(self._home, id), activation, word)
+        try:
+            started = datetime.fromisoformat(answer.pop("started_at"))
+            return RunStatus(**answer | {"started_at": started, "ledger": ledger_of(answer["ledger"])})
+        except (KeyError, TypeError, ValueError):
+            raise StateError(
+                f"the process that exports activation {activation!r} is of another version of Tailrace"
+            ) from None
 
     def cut_off(self, activation_id: str) -> tuple[int, ...]:
         """Runs of the activation that began and never ended. Whoever holds the activation knows

@@ -10,9 +10,9 @@ import typer
 
 from tailrace.cli import progress, render, shapes
 from tailrace.cli.console import Console
-from tailrace.cli.options import ActivationName, Sources, check_sources, command, verb
+from tailrace.cli.options import ActivationName, SourcesIfAny, check_sources, command, verb
 from tailrace.cli.signals import stop_on_signals
-from tailrace.errors import TailraceError
+from tailrace.errors import TailraceError, UsageError
 from tailrace.ledger import Ledger
 from tailrace.objects import MOST_IN_FLIGHT
 
@@ -26,7 +26,7 @@ app = verb()
 def export(
     console: Console,
     name: ActivationName,
-    sources: Sources,
+    sources: SourcesIfAny = None,
     give_up_after: Annotated[
         float,
         typer.Option(
@@ -88,6 +88,27 @@ def export(
             help="How long a batch that is not full waits for more (default: 100 with --follow).",
         ),
     ] = None,
+    spool: Annotated[
+        bool,
+        typer.Option(
+            "--spool",
+            help="Copy standard input to files in the home first, so that nothing of it is lost; what an "
+            "earlier export left there goes first, and alone without a SOURCE.",
+            show_default=False,
+        ),
+    ] = False,
+    spool_bytes: Annotated[
+        int,
+        typer.Option("--spool-bytes", metavar="N", min=2**20, help="Read no further while it holds more."),
+    ] = 2**30,
+    take_over: Annotated[
+        bool,
+        typer.Option(
+            "--take-over",
+            help="Begin from what this home knows, though another home holds the activation's state.",
+            show_default=False,
+        ),
+    ] = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Show no progress.", show_default=False)
     ] = False,
@@ -104,7 +125,9 @@ def export(
     Ends with 5 if there are dead letters. Ctrl-C, SIGTERM and SIGHUP stop reading, settle
     what was read and end with 130; a second Ctrl-C or SIGTERM ends at once.
     """
-    check_sources(sources)
+    if not sources and not spool:
+        raise UsageError("missing: SOURCE", hint="name a file; `-` is standard input")
+    check_sources(sources or [])
     stop = threading.Event()
     console.keeps_code = True
     live = progress.is_terminal() and not quiet
@@ -116,7 +139,7 @@ def export(
         ):
             ledger = t.export(
                 name,
-                sources,
+                sources or (),
                 on_progress=report,
                 stop=stop,
                 in_flight=in_flight,
@@ -127,6 +150,9 @@ def export(
                 worker_process=True,
                 follow=follow,
                 linger=None if linger is None else linger / 1000,
+                take_over=take_over,
+                spool=spool,
+                spool_bytes=spool_bytes,
             )
             changed = None if ledger.received else _changed(t, ledger)
     except TailraceError as error:

@@ -72,6 +72,14 @@ Sources = Annotated[
         show_default=False,
     ),
 ]
+SourcesIfAny = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="SOURCE",
+        help="JSON lines: files, plain, .gz or .zst; `-` is standard input.",
+        show_default=False,
+    ),
+]
 Set = Annotated[
     list[str] | None,
     typer.Option(

@@ -88,6 +88,8 @@ def facts(progress: Progress, meter: Meter) -> list[tuple[str, str]]:
         ("retries", count(ledger.retries)),
         ("dead letters", count(ledger.dead_lettered)),
     ]
+    if progress.paused:
+        shown.append(("paused", "yes"))
     if progress.waiting:
         shown.append(("waiting", duration(progress.waiting)))
     left = meter.left(progress.bytes_total)
@@ -142,8 +144,8 @@ def plain_lines(*, clock: Clock = time.monotonic, every: float = PLAIN_EVERY) ->
         if clock() - last >= every:
             last = clock()
             parts = [f"{label} {value}" for label, value in facts(progress, meter)]
-            if progress.paused:
-                parts.append(f"paused: {progress.paused}")
+            if progress.needs:
+                parts.append(f"paused: {progress.needs}")
             print(", ".join(parts), file=cast("IO[str]", Forgiving(sys.stderr)), flush=True)
 
     yield report
@@ -184,8 +186,8 @@ def picture(title: str, progress: Progress, meter: Meter, width: int) -> Any:
             line.append(" " * GAP * bool(position))
             line.append(f"{label} ", style="dim").append(value, style=_style(label, value))
         lines.append(line)
-    if progress.paused:
-        lines.append(Text(f"paused: {progress.paused}", style="bold yellow"))
+    if progress.needs:
+        lines.append(Text(f"paused: {progress.needs}", style="bold yellow"))
     return Text("\n").join(lines)
 
 
@@ -231,6 +233,6 @@ def _strokes() -> tuple[str, str]:
 def _style(label: str, value: str) -> str:
     if label == "dead letters" and value != "0":
         return "bold red"
-    if label == "waiting" or (label == "retries" and value != "0"):
+    if label in ("paused", "waiting") or (label == "retries" and value != "0"):
         return "bold yellow"
     return "bold"

@@ -132,6 +132,9 @@ def _footnotes(value: Ledger) -> list[str]:
     shown = [f"{count(number)} {one if number == 1 else many}" for number, one, many in sends if number]
     if shown:
         lines.append(", ".join(shown))
+    if value.spooled:
+        taken = "line" if value.spooled == 1 else "lines"
+        lines.append(f"{count(value.spooled)} {taken} taken into the spool")
     for reason, number in value.reasons.items():
         lines.append(f"dead-lettered for {reason}: {count(number)}")
     for source in value.sources:

@@ -8,10 +8,10 @@ import typer
 
 from tailrace.cli import render, shapes
 from tailrace.cli.console import Console
-from tailrace.cli.options import command, noun
+from tailrace.cli.options import ActivationName, command, noun
 
 if TYPE_CHECKING:
-    from tailrace.objects import Run
+    from tailrace.objects import Run, RunStatus
 
 app = noun("runs", "Finished and running exports, with their ledgers.")
 
@@ -55,6 +55,57 @@ def show(console: Console, run: Annotated[int, typer.Argument(metavar="ID", help
         )
         console.print()
         console.print(render.ledger(value.ledger))
+
+
+@command(app, "status")
+def status(console: Console, name: ActivationName) -> None:
+    """Ask a running export how far it is; exit code 3 where none runs."""
+    with console.open() as t:
+        value = t.runs.status(name)
+        if console.json:
+            console.result({"status": shapes.plain(value)})
+            return
+        waiting = f"{render.duration(value.waiting)} until the next write" if value.waiting else None
+        console.print(
+            render.pairs(
+                [
+                    ("run", value.run),
+                    ("activation", value.activation),
+                    ("process", f"{value.pid} on {value.host}"),
+                    ("started", render.moment(value.started_at)),
+                    ("paused", value.paused),
+                    ("in flight", value.in_flight),
+                    *([("waiting", waiting)] if waiting else []),
+                    *([("needs", value.needs)] if value.needs else []),
+                ]
+            )
+        )
+        console.print()
+        console.print(render.ledger(value.ledger))
+
+
+@command(app, "pause")
+def pause(console: Console, name: ActivationName) -> None:
+    """Have a running export read and send nothing until `resume`.
+
+    What is in flight settles. A pause ends with its run.
+    """
+    with console.open() as t:
+        _told(console, t.runs.pause(name), "pauses; it goes on with: tailrace runs resume " + name)
+
+
+@command(app, "resume")
+def resume(console: Console, name: ActivationName) -> None:
+    """Have a running export go on."""
+    with console.open() as t:
+        _told(console, t.runs.resume(name), "goes on")
+
+
+def _told(console: Console, value: RunStatus, what: str) -> None:
+    if console.json:
+        console.result({"status": shapes.plain(value)})
+    else:
+        console.note(f"run {value.run} of {value.activation} {what}")
 
 
 def _row(run: Run) -> list[object]:

@@ -187,10 +187,20 @@ class Delivery:
         to give up comes while nothing is being written (the destination may have asked for a long wait).
         That time does not run in a pause."""
         self._writers.check()
-        if self._writers.paused is not None:
+        if self._writers.needs is not None:
             self._failing_since = None
         elif not self._writers.under_way:
             self._give_up(self._clock.monotonic())
+
+    def pause(self, paused: bool) -> None:
+        """Send nothing from now on, or go on: the time to give up begins anew then."""
+        if paused != self._writers.paused:
+            self._writers.paused = paused
+            self._failing_since = None
+
+    @property
+    def paused(self) -> bool:
+        return self._writers.paused
 
     def snapshot(self) -> Counts:
         """The counts of one moment, which add up."""
@@ -218,9 +228,9 @@ class Delivery:
         return self._writers.under_way
 
     @property
-    def paused(self) -> TailraceError | None:
+    def needs(self) -> TailraceError | None:
         """What the run waits for: something that somebody has to grant or mend."""
-        return self._writers.paused
+        return self._writers.needs
 
     @property
     def waiting_for(self) -> float | None:
@@ -275,7 +285,7 @@ class Delivery:
             now = self._clock.monotonic()
             if self._failing_since is None:
                 self._failing_since = now
-            if self.paused is None:
+            if self.needs is None:
                 self._give_up(now)
 
     def _forget(self, records: Iterable[Waiting]) -> None:
@@ -297,6 +307,8 @@ class Delivery:
         self._writers.put_again(records)
 
     def _give_up(self, now: float) -> None:
+        if self.paused:  # nothing can be accepted
+            return
         if self._failing_since is not None and now - self._failing_since >= self._give_up_after:
             self._writers.fail(
                 Unavailable(

@@ -194,6 +194,9 @@ class Running:
         if self._lanes is not None and self._lanes.waiting:
             self._move_lanes(self._lanes)
         self._tick()
+        while self._delivery.paused and not self._ending():
+            self._delivery.wait()
+            self._tick()
         if self._changes is not None and self._changes.memory.full:
             self._await_commit(self._changes.memory)
 
@@ -290,6 +293,7 @@ class Running:
             return
         self._next_progress = now + PROGRESS_EVERY
         self._delivery.check()
+        self._delivery.pause(self._job.attend(self._progress) and not self._job.stop.is_set())
         if now >= self._next_save:
             self._next_save = now + SAVE_EVERY
             self._job.save(self.ledger())
@@ -303,19 +307,20 @@ class Running:
             return False
         if self._drain is None:
             self._drain = Drain(self._clock.monotonic())
-        if self._delivery.paused is not None and not self._delivery.writing:
+        if self._delivery.needs is not None and not self._delivery.writing:
             return True  # what is kept would only be refused again
         return self._drain.over(self._clock.monotonic(), self._delivery.counts.delivered)
 
     def _progress(self) -> Progress:
-        paused = self._delivery.paused
+        needs = self._delivery.needs
         return Progress(
             ledger=self.ledger(),
             in_flight=self._delivery.writing,
             bytes_read=self._job.sources.consumed(),
             bytes_total=self._job.sources.size,
             waiting=self._delivery.waiting_for,
-            paused=None if paused is None else words(paused),
+            paused=self._delivery.paused,
+            needs=None if needs is None else words(needs),
         )
 
     # --- the end ------------------------------------------------------------------------------

@@ -26,15 +26,16 @@ from tailrace.store.journal import Checkpoint
 class Progress:
     """Where a running export stands. `bytes_read` and `bytes_total` count stored bytes; the total
     is None where it cannot be known. `waiting` is the number of seconds until the next write while
-    the destination refuses; `paused` says what somebody has to grant or mend, while the run waits for
-    that."""
+    the destination refuses. `paused`: somebody told it to pause. `needs` says what somebody has to grant
+    or mend, while the run waits for that."""
 
     ledger: Ledger
     in_flight: int
     bytes_read: int
     bytes_total: int | None
     waiting: float | None
-    paused: str | None = None
+    paused: bool = False
+    needs: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,4 +88,7 @@ class Job:
     """Seconds for which a batch that is not full waits for more, when a source has nothing to give."""
     save: Callable[[Ledger], None] = lambda ledger: None
     """Called every few seconds, so that a run that is killed leaves more than nothing."""
+    attend: Callable[[Callable[[], Progress]], bool] = lambda progress: False
+    """Called about ten times a second, with what tells where the run stands: whether it is to pause, that is
+    to read and send nothing. One that is stopped does not pause."""
     budget: int = BUDGET

@@ -222,6 +222,8 @@ class IterableSource:
     identity: Identity | None = None
     size: int | None = None
     compressed = shrunk = False
+    at_once = ITEMS
+    """A block ends at so many lines."""
 
     def __init__(self, items: Iterable[object], max_line: int) -> None:
         self._items = items
@@ -236,7 +238,7 @@ class IterableSource:
                 length, long = len(line) - 1, len(line) - 1 > self._max_line
                 if not long:
                     lines.append(line)
-                    if len(lines) < ITEMS and self._read - offset < ITEM_BYTES:
+                    if len(lines) < self.at_once and self._read - offset < ITEM_BYTES:
                         continue
                 if lines:
                     yield Block(lines, offset, number)

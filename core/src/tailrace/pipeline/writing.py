@@ -86,6 +86,8 @@ class Writers:
         """Of parcels; records to send again have paces of their own."""
         self._flush = False
         self._closed = False
+        self.paused = False
+        """Nothing is sent meanwhile; what is under way comes back."""
         self.failure: TailraceError | None = None
         self.hung = False
         self.abandoned = False
@@ -177,7 +179,7 @@ class Writers:
         return left if left > 0 else None
 
     @property
-    def paused(self) -> TailraceError | None:
+    def needs(self) -> TailraceError | None:
         """What the run waits for: something that somebody has to grant or mend."""
         return self._pauses.error
 
@@ -235,7 +237,7 @@ class Writers:
 
     @property
     def _has_room(self) -> bool:
-        """Whether one more write may begin. While the run is paused one at a time probes."""
+        """Whether one more write may begin. While something has to be granted one at a time probes."""
         return len(self._under_way) < (self._breaker.room if self._pauses.error is None else 1)
 
     def _send(self) -> None:
@@ -243,6 +245,7 @@ class Writers:
         while (
             self.failure is None
             and not self._closed
+            and not self.paused
             and self._has_room
             and self._pool.ready
             and (work := self._next()) is not None
@@ -271,7 +274,7 @@ class Writers:
 
     def _patience(self) -> float:
         """Seconds until something is due that is not under way; at most TICK."""
-        if self.failure is not None or not self._has_room or not self._pool.ready:
+        if self.paused or self.failure is not None or not self._has_room or not self._pool.ready:
             return TICK
         now = self._clock.monotonic()
         due = [at for at in (self._ride_at(now), self._pace.until if self._fresh else None) if at is not None]
@@ -287,5 +290,5 @@ class Writers:
 
     @property
     def _closed_until(self) -> float:
-        """Before that nothing goes out: the run is paused, or nothing is accepted."""
+        """Before that nothing goes out: something has to be granted, or nothing is accepted."""
         return max(self._breaker.until, self._pauses.until)

@@ -129,3 +129,14 @@ sources = Table(
     Column("created_at", TIME, nullable=False),
     UniqueConstraint("activation_id", "identity"),
 )
+
+# The home that holds what is remembered of an activation; see `tailrace.state.holders`.
+holders = Table(
+    "holders",
+    metadata,
+    Column("activation_id", String(36), ForeignKey("activations.id", ondelete="CASCADE"), primary_key=True),
+    Column("home", String(36), nullable=False),
+    Column("path", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("created_at", TIME, nullable=False),
+)

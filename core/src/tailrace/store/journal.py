@@ -24,6 +24,7 @@ from tailrace.store.layout import (
     PROFILE,
     RUN,
     SETTING,
+    SOURCE,
     change_layout,
     checkpoints_of,
     close_parts,
@@ -130,6 +131,11 @@ class Journal:
     def checkpoint(self, source: int) -> Checkpoint | None:
         """Where it stands for all parts: whatever this calls settled each of them has settled."""
         return combined(self.checkpoints(source))
+
+    @property
+    def knows_sources(self) -> bool:
+        """Whether there is a checkpoint of any source."""
+        return any(part.keys(SOURCE) for part in self._parts)
 
     def get(self, profile: bytes, digest: bytes | None = None) -> bytes | None:
         """What is remembered of a profile, as of the last `refresh` or later; see `Part.get`. Raises
