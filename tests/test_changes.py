@@ -278,6 +278,26 @@ def test_an_attribute_tells_profiles_apart_whatever_the_partition_key_is(
     assert export(updates, store, partition=partition).names == ["A"]
 
 
+def test_another_segment_in_the_place_of_one_is_unknown_although_it_says_the_same() -> None:
+    store = Store()
+    both = [Segment(id=SEGMENT), Segment(id=OTHER)]
+    first, second = (replace(rig.activation(), segments=(each,)) for each in both)
+    each_in = update(others={OTHER: "realized"})
+    store.slots = {("ups", SEGMENT): 0}
+    assert len(export([each_in], store, given=first).arrived) == 1
+    store.slots = {("ups", OTHER): 1}
+    assert len(export([each_in], store, given=second).arrived) == 1
+    assert len(export([each_in], store, given=second).arrived) == 0
+
+
+def test_another_attribute_in_the_place_of_one_is_a_change_although_its_value_is_equal() -> None:
+    store = Store()
+    other = replace(rig.activation(), attributes=("tier",))
+    export([update("A", tier="A")], store)
+    assert len(export([update("A", tier="A")], store, given=other).arrived) == 1
+    assert len(export([update("A", tier="A")], store, given=other).arrived) == 0
+
+
 # --- profiles that merge and split -----------------------------------------------------------------
 
 

@@ -34,7 +34,7 @@ WAIT = 30.0
 ROLE = "arn:aws:iam::123456789012:role/writer"
 
 
-def on_call(site: Site, number: int, act: Callable[[], None], operation: str = "PutRecords") -> None:
+def on_call(site: Site, number: int, act: Callable[[], object], operation: str = "PutRecords") -> None:
     """Do something in the middle of the n-th call."""
     calls = itertools.count(1)
 

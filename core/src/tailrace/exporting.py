@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tailrace.attending import Attending, open_desk
+from tailrace.cutoff import letters_left
 from tailrace.deadletters import DeadLetterFile
 from tailrace.errors import ConfigurationError, Interrupted, TailraceError, UsageError
 from tailrace.forking import can_fork
@@ -243,18 +244,17 @@ def _settle_cut_off(
     t: Tailrace, activation_id: str, journal: Journal, *, taken_over: bool
 ) -> frozenset[tuple[int, int]]:
     """Record the end of runs whose process died, with what they had committed. Returns the places of
-    the dead letters they left, some of which they may not have counted."""
-    places: set[tuple[int, int]] = set()
-    for run in t.runs.cut_off(activation_id):
-        counts = journal.counts(run)
-        if counts is None:
-            if taken_over:  # it began in the home that held the state
-                t.runs.interrupt(run, "another home took the state over", t.runs.get(run).ledger)
-            continue  # it began in another home
+    the dead letters that such runs left, and that nobody has counted."""
+    found = {run: journal.counts(run) for run in t.runs.cut_off(activation_id)}
+    cut_off = {run: counts for run, counts in found.items() if counts is not None}
+    if taken_over:  # the others began in the home that held the state
+        for run in found.keys() - cut_off.keys():
+            t.runs.interrupt(run, "another home took the state over", t.runs.get(run).ledger)
+    places = letters_left(journal, t.dead_letters, cut_off)
+    for run, counts in cut_off.items():
         t.runs.interrupt(run, "the process ended before the run did", ledger_of(counts))
-        places |= t.dead_letters.positions(run)
         log.warning("run %d was cut off; an export of its files goes on where they were settled", run)
-    return frozenset(places)
+    return places
 
 
 def _finish(runs: Runs, run: int, status: str, exit_code: int, error: str | None, ledger: Ledger) -> None:

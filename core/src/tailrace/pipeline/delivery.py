@@ -139,8 +139,10 @@ class Delivery:
             yield record.track, part_of_change(record.change), record.number, record.offset
 
     def in_doubt(self) -> Iterator[Change]:
-        """Changes that may have been delivered: of writes that were left behind, and of records whose
-        last answer did not say."""
+        """Changes that may have been delivered: of writes that were left behind or broke off, and of
+        records whose last answer did not say."""
+        for work in self._writers.unknown:
+            yield from (change for change in work.changes() if change is not None)
         left = self.abandoned or self._writers.hung
         for parcel in self._parcels if left else ():
             yield from (record[6] for record in parcel.records if record[6] is not None)

@@ -73,9 +73,11 @@ def compile_sketches(
     of_profile = profiles.digest
     ordered = sorted(paths, key=lambda attrs: _rank(paths[attrs]))  # not as the activation names them
     leaves = _leaves(ordered)
-    begin_quick = begun(secrets.key, b"quick").copy
     names = msgspec.json.encode([paths[attrs] for attrs in ordered]) + b"\0"
     by_identity, timed = profiles.by_identity, secrets.timed
+    quick_of_nothing = begun(secrets.key, b"quick")
+    quick_of_nothing.update(names + msgspec.json.encode([[*secrets.slots.values()], timed]))  # of what
+    begin_quick = quick_of_nothing.copy
 
     def quick(update: Any) -> bytes:
         digest = begin_quick()

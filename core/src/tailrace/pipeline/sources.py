@@ -165,7 +165,24 @@ class FileSource:
         return io.FileIO(self._path, opener=_open_without_waiting)
 
     def _reader(self, raw: IO[bytes]) -> Read:
-        return raw.read if self.size is not None else _Waiting(raw, self._eager).read
+        if self.size is None:
+            return _Waiting(raw, self._eager).read
+        size = self.size
+
+        def read(count: int) -> bytes:
+            data: bytes = raw.read(count)
+            if size and not data and os.fstat(raw.fileno()).st_size < max(size, raw.tell()):
+                raise self._shrank()  # the beginning of a line that is not there any more is no line
+            return data
+
+        return read
+
+    def _shrank(self) -> SourceUnreadable:
+        return SourceUnreadable(
+            f"source {self.name} became shorter while it was read",
+            hint="what was read of it is settled; export it again: it is read as a new source where it is "
+            "shorter than that, or was written over",
+        )
 
     @property
     def compressed(self) -> bool:

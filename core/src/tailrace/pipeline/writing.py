@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from tailrace.destination import Batch, Clock, Failure, Limits
-from tailrace.errors import PluginError, TailraceError
+from tailrace.errors import AuthenticationFailed, ConfigurationError, PluginError, TailraceError
 from tailrace.pipeline.answers import UNKNOWN_FATE
 from tailrace.pipeline.breaker import Breaker
 from tailrace.pipeline.domains import Riders, Waiting
+from tailrace.pipeline.memory import Change
 from tailrace.pipeline.pack import Parcel
 from tailrace.pipeline.pauses import Pauses
 from tailrace.pipeline.pool import Answer, Pool
@@ -41,6 +42,12 @@ class Work:
         if self.parcel is not None:
             return self.parcel.batch()
         return Batch([r.key for r in self.riders], [r.data for r in self.riders])
+
+    def changes(self) -> list[Change | None]:
+        """What was to become true of the profiles of its records."""
+        if self.parcel is not None:
+            return [record[6] for record in self.parcel.records]
+        return [rider.change for rider in self.riders]
 
     def __len__(self) -> int:
         return len(self.riders) if self.parcel is None else len(self.parcel)
@@ -91,6 +98,8 @@ class Writers:
         self.failure: TailraceError | None = None
         self.hung = False
         self.abandoned = False
+        self.unknown: list[Work] = []
+        """Writes that ended the writing, and nobody knows whether their records arrived."""
         self.writes = 0
         self.kept = 0
         """Records of writes that were refused until something is granted, once for each such write."""
@@ -201,6 +210,8 @@ class Writers:
         if answer.error is not None:
             if self._pauses.refused(answer.error, self._clock.monotonic(), answer.number, self.writes):
                 return self._keep(work)
+            if not isinstance(answer.error, (AuthenticationFailed, ConfigurationError)):  # nothing was sent
+                self.unknown.append(work)
             return self.fail(answer.error)
         self._learn(answer, work)
         self._arrived.append(Answered(work, answer.failures))

@@ -3,7 +3,7 @@ it on."""
 
 from __future__ import annotations
 
-BUILT: frozenset[str] = frozenset({"breaker", "checkpoints", "order", "pacing", "pauses"})
+BUILT: frozenset[str] = frozenset({"breaker", "checkpoints", "order", "pacing", "pauses", "state"})
 
 FEATURES = {
     "breaker": "a circuit breaker with half-open probes",

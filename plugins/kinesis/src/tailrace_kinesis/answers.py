@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from typing import Literal
 
 import msgspec
 
@@ -22,7 +23,7 @@ from tailrace import (
     TailraceError,
     Transient,
 )
-from tailrace_kinesis.errors import NOT_KINESIS, UNREADABLE, meaning, record_rule, request_rule
+from tailrace_kinesis.errors import NOT_KINESIS, UNREADABLE, Rule, meaning, record_rule, request_rule
 
 _CODE = re.compile(r"[A-Z][A-Za-z0-9.]{1,79}")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9-]{1,80}")
@@ -100,13 +101,13 @@ def read_put_records(answer: Answer, size: int) -> BatchResult:
     failures = {i: _failure(entry, answer) for i, entry in enumerate(put.Records) if _failed(entry)}
     if put.FailedRecordCount not in (None, len(failures)):
         for i in range(size):
-            failures.setdefault(i, _ambiguous(answer, "the counts in the answer do not agree"))
+            failures.setdefault(i, _unreadable(answer, "the counts in the answer do not agree"))
     return BatchResult(size, failures)
 
 
 def unresolved(answer: Answer, size: int, why: str) -> BatchResult:
     """All records ambiguous."""
-    failure = _ambiguous(answer, why)
+    failure = _unreadable(answer, why)
     return BatchResult(size, dict.fromkeys(range(size), failure))
 
 
@@ -170,16 +171,21 @@ def _failed(entry: _Entry) -> bool:
 def _failure(entry: _Entry, answer: Answer) -> Failure:
     code = entry.ErrorCode
     if not code or not _CODE.fullmatch(code):
-        return _ambiguous(answer, "an entry has neither a sequence number nor an error code")
+        return _unreadable(answer, "an entry has neither a sequence number nor an error code")
     rule = record_rule(code)
     shard = _SHARD.search(entry.ErrorMessage or "")
     where = shard[0] if shard else None
-    kind = rule.action if rule.action in ("retry", "throttled") else "ambiguous"
-    return Failure(kind, code, _with_id(rule.meaning, answer), domain=where)
+    return Failure(_kind(rule), code, _with_id(rule.meaning, answer), domain=where)
 
 
-def _ambiguous(answer: Answer, why: str) -> Failure:
-    return Failure("ambiguous", "UnreadableAnswer", _with_id(f"{UNREADABLE.meaning}: {why}", answer))
+def _unreadable(answer: Answer, why: str) -> Failure:
+    said = _with_id(f"{UNREADABLE.meaning}: {why}", answer)
+    return Failure(_kind(UNREADABLE), "UnreadableAnswer", said)
+
+
+def _kind(rule: Rule) -> Literal["retry", "throttled", "ambiguous"]:
+    """What the table says of single records."""
+    return rule.action if rule.action in ("retry", "throttled") else "ambiguous"
 
 
 def _with_id(text: str, answer: Answer) -> str:
