@@ -43,6 +43,8 @@ from tailrace.store.journal import PARTS, Checkpoint, Share, part_of
 from tests.endtoend import SEGMENT
 
 BY_IDENTITY = KeyPlan()
+KEY = b"k" * 32
+"""Of the digests."""
 LIMITS = Limits(records=10, bytes=100_000, record_bytes=50_000, key_bytes=256)
 
 
@@ -203,6 +205,7 @@ def export(
                 store.checkpoints if store is not None else () if checkpoint is None else (checkpoint,)
             ),
             remembering=None if store is None else store.remembering(),
+            begin=None if compiled.envelope is None else compiled.envelope(KEY),
             ordering=ordering,
             linger=linger,
         )
@@ -237,7 +240,7 @@ class Store:
 
     def remembering(self) -> Remembering:
         self.refresh()
-        secrets = Secrets(b"k" * 32, self.slots, self.rule, timed=self.rules.requalification)
+        secrets = Secrets(KEY, self.slots, self.rule, timed=self.rules.requalification)
         return Remembering(secrets, self.rules, self.get, self.refresh)
 
     def get(self, profile: bytes, digest: bytes | None) -> bytes | None:

@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from tailrace.destination import Batch, BatchResult, Failure, FailureKind, KeyPlan
 from tailrace.objects import Segment
 from tailrace.pipeline import commit as committing
+from tailrace.pipeline.compile import compile_export
+from tailrace.pipeline.profiles import Secrets
 from tailrace.pipeline.remembering import Rules
 from tailrace.store.journal import PARTS
 from tests import rig
@@ -336,6 +338,20 @@ def test_the_primary_moves() -> None:
     assert len(export([update("A", ids=["a:1", "b:2"], primary="b:2")], store).arrived) == 1
     assert len(export([update("A", ids=["a:1", "b:2"], primary="a:1")], store).arrived) == 1
     assert len(export([update("A", ids=["b:2", "a:1"], primary="a:1")], store).arrived) == 0
+
+
+@pytest.mark.parametrize("partition", ["random", "attribute:person.name.firstName"])
+def test_the_primary_tells_a_profile_whatever_the_partition_key_is(partition: str) -> None:
+    compiled = compile_export(replace(rig.activation(), profile_key="identity"), KeyPlan(rule=partition))
+    sketcher = compiled.sketches(Secrets(b"k" * 32, ONE))
+
+    def profile(ids: Sequence[str]) -> bytes | None:
+        line = json.dumps(update("A", ids=ids, primary="b:2")).encode()
+        selected = compiled.select(line)
+        assert selected is not None
+        return sketcher.profile(selected.found)
+
+    assert profile(["a:1", "b:2"]) == profile(["b:2"])
 
 
 def test_equal_ids_of_two_namespaces_are_two_profiles() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tailrace import arguments, mapping
 from tailrace.destination import ActivationInfo
 from tailrace.errors import ActivationDisabled, StateError
-from tailrace.objects import Activation, Segment, check_name
+from tailrace.objects import Activation, RefuseStale, Segment, SubjectForm, check_name
 from tailrace.planning import Prepared
 from tailrace.state import rows
 from tailrace.state.ids import now, uuid7
@@ -58,6 +58,9 @@ class Activations:
         triggers: Sequence[str] = mapping.TRIGGERS,
         requalification: bool = False,
         profile_key: str | None = None,
+        version_attribute: str | None = None,
+        refuse_stale: RefuseStale = "none",
+        subject: SubjectForm = "hashed",
         description: str = "",
     ) -> Activation:
         """Add an activation; a segment may be text, `[NAMESPACE/]ID[=NAME]`. With `ordering="key"`
@@ -90,6 +93,11 @@ class Activations:
             "triggers": list(mapping.read_triggers(triggers)),
             "requalification": requalification,
             "profile_key": mapping.read_profile_key(profile_key),
+            "version_attribute": (version := mapping.read_version_attribute(version_attribute)),
+            "refuse_stale": mapping.check_refuse_stale(
+                refuse_stale, version_attribute=version, every_update=every_update
+            ),
+            "subject": mapping.check_subject(subject),
             "created_at": moment,
             "updated_at": moment,
         }
@@ -134,13 +142,17 @@ class Activations:
         triggers: Sequence[str] | None = None,
         requalification: bool | None = None,
         profile_key: str | None = None,
+        version_attribute: str | None = None,
+        refuse_stale: RefuseStale | None = None,
+        subject: SubjectForm | None = None,
         description: str | None = None,
         new_name: str | None = None,
         if_version: int | None = None,
     ) -> Activation:
         """Change what is given, as a whole: `segments` replaces all of them, and one that stays
         keeps its times. `identities="all"` stands for every namespace, `profile_key="default"` for
-        the partition key's rule. What was stored and is not understood has to be among what is given.
+        the partition key's rule, `version_attribute="none"` for no such attribute. What was stored and is
+        not understood has to be among what is given.
 
         Raises NotFound, StaleVersion, InvalidSettings, NameTaken, or what does not fit.
         """
@@ -157,6 +169,8 @@ class Activations:
             "ordering": ordering,
             "every_update": every_update,
             "requalification": requalification,
+            "refuse_stale": refuse_stale,
+            "subject": None if subject is None else mapping.check_subject(subject),
             "attributes": None if attributes is None else list(mapping.read_attributes(attributes)),
             "triggers": None if triggers is None else list(mapping.read_triggers(triggers)),
         }
@@ -169,6 +183,9 @@ class Activations:
             changes["identities"] = _as_list(mapping.read_identities(identities))
         if profile_key is not None:
             changes["profile_key"] = mapping.read_profile_key(profile_key)
+        if version_attribute is not None:
+            changes["version_attribute"] = mapping.read_version_attribute(version_attribute)
+        _check_stale(row, changes)
         if set(changes) - {"description", "name"}:
             kept = format or Stored("activations", row).format()[0]
             order = _ordering(row, changes)
@@ -267,6 +284,19 @@ def _ordering(row: Row, changes: Mapping[str, Any]) -> str:
     return mapping.check_ordering(ordering, every_update=every)
 
 
+def _check_stale(row: Row, changes: Mapping[str, Any]) -> None:
+    """Raises InvalidSettings where a change does not fit what is, or becomes, refused as stale. What was
+    stored and is not understood is told of later."""
+    merged = {**row, **changes}
+    touched = changes.keys() & {"refuse_stale", "version_attribute", "every_update"}
+    if touched and merged["refuse_stale"] in (*mapping.REFUSE_STALE, changes.get("refuse_stale")):
+        mapping.check_refuse_stale(
+            merged["refuse_stale"],
+            version_attribute=merged["version_attribute"],
+            every_update=merged["every_update"],
+        )
+
+
 def _times(row: Row) -> tuple[Segment, ...]:
     """The stored segments, for their times; none where they cannot be read, and are given anew."""
     try:
@@ -299,6 +329,9 @@ def _activation(row: Row, place: Row, account: Row) -> Activation:
         triggers=stored.triggers(),
         requalification=stored.truth("requalification"),
         profile_key=stored.profile_key(),
+        version_attribute=stored.version_attribute(),
+        refuse_stale=stored.refuse_stale(),
+        subject=stored.subject(),
         format=format,
         format_version=format_version,
         created_at=stored.time("created_at"),

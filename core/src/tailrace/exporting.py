@@ -18,9 +18,10 @@ from tailrace.deadletters import DeadLetterFile
 from tailrace.errors import ConfigurationError, Interrupted, TailraceError, UsageError
 from tailrace.forking import can_fork
 from tailrace.ledger import Ledger
-from tailrace.opening import Openings, begin, journal_folder, open_journal
+from tailrace.opening import Openings, begin, digest_key, journal_folder, open_journal
 from tailrace.pipeline.commit import Commit, Group
 from tailrace.pipeline.compile import Compiled, InvalidUpdate, compile_export
+from tailrace.pipeline.every import projected
 from tailrace.pipeline.export import Running
 from tailrace.pipeline.following import Following
 from tailrace.pipeline.job import Job, Progress
@@ -118,6 +119,7 @@ def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
             openings = Openings(database, id, journal, from_start=options.from_start, notes=notes)
             hold_state(t, prepared.activation, journal, run, before, notes)
             remembering = begin(journal, run, prepared, openings.notes)
+            envelope = compiled.envelope
             return Job(
                 run=run,
                 activation_id=prepared.activation.id,
@@ -129,6 +131,7 @@ def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
                 checkpoints_of=openings.checkpoints,
                 read_again=openings.read_again,
                 remembering=remembering,
+                begin=None if envelope is None else envelope(digest_key(journal)),
                 commit=removing(spool, _committer(journal, run, apart, remembering=remembering is not None)),
                 letters=DeadLetterFile(t.home / "dead-letters", run, name),
                 known_letters=known,
@@ -292,13 +295,14 @@ def preview(
 ) -> Iterator[Preview]:
     """Records as they would be sent, in input order; what cannot become one is left out."""
     sources = open_sources(given, max_line_bytes)
-    project = _compile(t.activations.prepare(name, for_export=False)).project
+    prepared = t.activations.prepare(name, for_export=False)
+    project = projected(_compile(prepared), every_update=prepared.activation.every_update)
     return _previews(sources, project, limit, on_skipped or (lambda reason: None))
 
 
 def _previews(
     sources: Sequence[Source],
-    project: Callable[[bytes], tuple[str, bytes] | None],
+    project: Callable[[bytes, int], tuple[str, bytes] | None],
     limit: int | None,
     skipped: Skipped,
 ) -> Iterator[Preview]:
@@ -314,7 +318,7 @@ def _previews(
                 if left == 0:
                     return
                 try:
-                    record = project(line)
+                    record = project(line, offset)
                 except InvalidUpdate as invalid:
                     if line.strip():
                         skipped(invalid.reason)

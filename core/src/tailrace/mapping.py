@@ -9,12 +9,16 @@ from unicodedata import category
 from tailrace import arguments
 from tailrace.errors import InvalidSettings
 from tailrace.keys import KeyRule, KeyRuleError
-from tailrace.objects import SEGMENT_HINT, Segment, Trigger
+from tailrace.objects import SEGMENT_HINT, RefuseStale, Segment, SubjectForm, Trigger
 from tailrace.paths import RESERVED, check_key, parse_path
 
 MEMBERSHIPS = ("mapped", "all")
 ORDERINGS = ("key", "none")
 TRIGGERS: tuple[Trigger, ...] = ("segments", "identities", "attributes")
+REFUSE_STALE: tuple[RefuseStale, ...] = ("version", "qualification", "none")
+SUBJECTS: tuple[SubjectForm, ...] = ("hashed", "plain")
+NONE = "none"
+"""What stands for no version attribute where one is given."""
 PARTITION = "default"
 """What stands for the partition key's rule where a profile key is given."""
 
@@ -96,14 +100,7 @@ def read_attributes(given: Sequence[str] | str) -> tuple[str, ...]:
     """The paths as given. Raises InvalidSettings for one that is not a path or is exported anyway."""
     attributes = arguments.texts("attributes", given)
     for text in attributes:
-        problem = ""
-        head = ""
-        try:
-            head = parse_path(text)[0]
-        except ValueError as error:
-            problem = str(error)
-        if problem:
-            raise _invalid("attributes", problem, "write a path such as person.name.firstName")
+        head = _head("attributes", text)
         if head in RESERVED:
             raise _invalid(
                 "attributes",
@@ -111,6 +108,15 @@ def read_attributes(given: Sequence[str] | str) -> tuple[str, ...]:
                 "leave it out; --memberships and --identities say what it holds",
             )
     return attributes
+
+
+def _head(field: str, text: str) -> str:
+    """The first name of a path. Raises InvalidSettings."""
+    try:
+        return parse_path(text)[0]
+    except ValueError as error:
+        problem = str(error)
+    raise _invalid(field, problem, "write a path such as person.name.firstName")
 
 
 def read_identities(given: Sequence[str] | str | None) -> tuple[str, ...] | None:
@@ -168,6 +174,48 @@ def read_profile_key(given: str | None) -> str | None:
             return str(rule)
         problem = "a random key is no profile's: what was delivered, and its order, need a key that stays"
     raise _invalid("profile_key", problem, "use identity, identity:NS,NS or attribute:PATH")
+
+
+def read_version_attribute(given: str | None) -> str | None:
+    """The path of the version; None for none, which `"none"` says too. Raises InvalidSettings."""
+    if given is None or given == NONE:
+        return None
+    head = _head("version_attribute", arguments.text("version_attribute", given))
+    if head in RESERVED:
+        raise _invalid(
+            "version_attribute",
+            f"{given!r} cannot be the version: {head} holds no attributes",
+            "name an attribute, or take --refuse-stale qualification",
+        )
+    return given
+
+
+def check_refuse_stale(given: str, *, version_attribute: str | None, every_update: bool) -> str:
+    """Raises InvalidSettings, also where there is nothing that an update could be older than: stale is
+    told from what was delivered before, and by a version only where there is one."""
+    if given not in REFUSE_STALE:
+        raise _invalid("refuse_stale", f"{given!r} is not one of {', '.join(REFUSE_STALE)}")
+    if given != "none" and every_update:
+        raise _invalid(
+            "refuse_stale",
+            "stale updates are known by what was delivered, which is not remembered where every update is "
+            "exported",
+            "take --only-changes, or --refuse-stale none",
+        )
+    if given == "version" and version_attribute is None:
+        raise _invalid(
+            "refuse_stale",
+            "a version can be stale only where updates have one",
+            "add --version-attribute PATH, or take --refuse-stale qualification or none",
+        )
+    return given
+
+
+def check_subject(given: str) -> str:
+    """Raises InvalidSettings."""
+    if given not in SUBJECTS:
+        raise _invalid("subject", f"{given!r} is not one of {', '.join(SUBJECTS)}")
+    return given
 
 
 def check_format(given: str, offered: Sequence[str], destination: str) -> str:

@@ -64,6 +64,12 @@ class Connection:
 Trigger = Literal["segments", "identities", "attributes"]
 """A part of a profile whose change causes an export."""
 
+RefuseStale = Literal["version", "qualification", "none"]
+"""By what an update is older than what was delivered, so that it is not exported."""
+
+SubjectForm = Literal["hashed", "plain"]
+"""How a format with an envelope names the profile."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
@@ -110,6 +116,11 @@ class Activation:
     `triggers` since what was last delivered for the profile. With `requalification` a newer time of
     qualification alone changes a segment. `profile_key` is the key rule that tells profiles apart,
     None for the partition key's (`tailrace.keys.profile_rule`).
+
+    `version_attribute` is the XDM path of the value that says how new an update is, None for none.
+    `refuse_stale` says which updates are not exported, as they are older than what was delivered:
+    `version` by that value, `qualification` by the times of the mapped segments, `none` none.
+    `subject` is how a format with an envelope names the profile: `hashed` or `plain`.
     """
 
     id: str
@@ -134,6 +145,9 @@ class Activation:
     triggers: tuple[Trigger, ...] = ("segments", "identities", "attributes")
     requalification: bool = False
     profile_key: str | None = None
+    version_attribute: str | None = None
+    refuse_stale: RefuseStale = "none"
+    subject: SubjectForm = "hashed"
     created_at: datetime
     updated_at: datetime
 

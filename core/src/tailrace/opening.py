@@ -26,11 +26,16 @@ from tailrace.store.journal import Checkpoint, Journal
 FOLDER = "journal"
 DIGEST_KEY = "digest-key"
 SLOTS = "segments"
+VERSION = "version-attribute"
 SAMPLED = "sample-"
 MOST_SLOTS = 2**15
 """A slot is stored as 15 bits."""
 
-_decode_slots = msgspec.json.Decoder(list[tuple[str, str, int]]).decode
+Slot = tuple[str, str, int]
+"""What a number stands for: a mapped segment (namespace, id, when it was added), or a version attribute."""
+
+_decode_slots = msgspec.json.Decoder(list[Slot]).decode
+_decode_version = msgspec.json.Decoder(tuple[str, int]).decode
 
 
 def journal_folder(home: Path, activation_id: str) -> Path:
@@ -70,13 +75,25 @@ def _why(layout: str) -> str:
 
 def _open_memory(journal: Journal, activation: Activation, rule: str) -> Remembering:
     """`rule` tells profiles apart."""
+    key = digest_key(journal)
+    rules = Rules(activation.triggers, activation.requalification, activation.refuse_stale)
+    timed = activation.requalification or activation.refuse_stale == "qualification"
+    version = _version(journal, activation)
+    segments = [(each.namespace, each.id, each.created_at) for each in activation.segments]
+    places = _slots(journal, activation.name, segments if version is None else [*segments, version])
+    slots = {(namespace, id): places[namespace, id, created] for namespace, id, created in segments}
+    made = Secrets(key, slots, rule, timed=timed, version=None if version is None else places[version])
+    return Remembering(made, rules, journal.get, journal.refresh)
+
+
+def digest_key(journal: Journal) -> bytes:
+    """The key of all digests of an activation, drawn at random when it is first asked for. Raises
+    StateError."""
     key = journal.setting(DIGEST_KEY)
     if key is None:
         key = secrets.token_bytes(32)
         journal.keep({DIGEST_KEY: key})
-    rules = Rules(activation.triggers, activation.requalification)
-    made = Secrets(key, _slots(journal, activation), rule, timed=activation.requalification)
-    return Remembering(made, rules, journal.get, journal.refresh)
+    return key
 
 
 def forget_profile(journal: Journal, activation: str, name: str) -> bool:
@@ -96,23 +113,33 @@ def forget_profile(journal: Journal, activation: str, name: str) -> bool:
     return journal.forget(profile)
 
 
-def _slots(journal: Journal, activation: Activation) -> dict[tuple[str, str], int]:
-    """The number of each mapped segment, stored before it is used. One that was removed and added again
-    is another one: nobody kept up with its members meanwhile."""
+def _version(journal: Journal, activation: Activation) -> Slot | None:
+    """What the number of the version attribute stands for; None where there is none. One that is named
+    anew is another one: nobody kept up with the versions of profiles meanwhile."""
+    stored = journal.setting(VERSION)
+    path, times = ("", 0) if stored is None else _decode_version(stored)
+    if path != (activation.version_attribute or ""):
+        path, times = activation.version_attribute or "", times + 1
+        journal.keep({VERSION: msgspec.json.encode((path, times))})
+    return ("", path, times) if path else None
+
+
+def _slots(journal: Journal, activation: str, wanted: Sequence[Slot]) -> dict[Slot, int]:
+    """The number of each that is wanted, stored before it is used. A segment that was removed and added
+    again is another one: nobody kept up with its members meanwhile."""
     stored = journal.setting(SLOTS)
-    known: list[tuple[str, str, int]] = [] if stored is None else _decode_slots(stored)
-    places = {tuple(each): number for number, each in enumerate(known)}
-    segments = [(each.namespace, each.id, each.created_at) for each in activation.segments]
-    new = [segment for segment in segments if segment not in places]
+    known = [] if stored is None else _decode_slots(stored)
+    places = {each: number for number, each in enumerate(known)}
+    new = [each for each in wanted if each not in places]
     if new:
         if len(known) + len(new) > MOST_SLOTS:
             raise StateError(
-                f"activation {activation.name!r} has had more than {MOST_SLOTS:,} mapped segments",
-                hint=f"tailrace state reset {activation.name}",
+                f"activation {activation!r} has had more than {MOST_SLOTS:,} mapped segments",
+                hint=f"tailrace state reset {activation}",
             )
-        places.update({segment: number for number, segment in enumerate(new, len(known))})
+        places.update({each: number for number, each in enumerate(new, len(known))})
         journal.keep({SLOTS: msgspec.json.encode([*known, *new])})
-    return {(namespace, id): places[namespace, id, created] for namespace, id, created in segments}
+    return places
 
 
 class Openings:

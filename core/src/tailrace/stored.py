@@ -97,6 +97,27 @@ class Stored:
         found = self.text("profile_key")
         return self._checked("profile_key", lambda: mapping.read_profile_key(found))
 
+    def version_attribute(self) -> str | None:
+        if self.row["version_attribute"] is None:
+            return None
+        found = self.text("version_attribute")
+        return self._checked("version_attribute", lambda: mapping.read_version_attribute(found))
+
+    def refuse_stale(self) -> Any:
+        found, version, every = (
+            self.text("refuse_stale"),
+            self.row["version_attribute"],
+            self.truth("every_update"),
+        )
+        return self._checked(
+            "refuse_stale",
+            lambda: mapping.check_refuse_stale(found, version_attribute=version, every_update=every),
+        )
+
+    def subject(self) -> Any:
+        found = self.text("subject")
+        return self._checked("subject", lambda: mapping.check_subject(found))
+
     def memberships(self) -> Any:
         found = self.text("memberships")
         return self._checked("memberships", lambda: mapping.check_memberships(found))

@@ -175,16 +175,35 @@ def test_update_changes_what_is_exported(run: Run, activation: None) -> None:
     assert changed("--no-requalification", "--profile-key", "default") == [False, every, False, None]
 
 
+def test_update_changes_what_is_refused_as_stale(run: Run, activation: None) -> None:
+    def changed(*options: str) -> list[object]:
+        value = run("activation", "update", "hot", *options, "--json").json["activation"]
+        return [value[each] for each in ("version_attribute", "refuse_stale", "subject")]
+
+    assert changed("--version-attribute", "rev", "--subject", "plain") == ["rev", "none", "plain"]
+    assert changed("--refuse-stale", "version", "--subject", "hashed") == ["rev", "version", "hashed"]
+    ended = run("activation", "update", "hot", "--version-attribute", "none")
+    assert (ended.code, "--version-attribute PATH" in ended.err) == (2, True)
+    assert changed("--version-attribute", "none", "--refuse-stale", "qualification") == [
+        None,
+        "qualification",
+        "hashed",
+    ]
+
+
 def test_show_says_what_is_exported(run: Run, activation: None) -> None:
     lines = run("activation", "show", "hot").out.splitlines()
     start = next(number for number, line in enumerate(lines) if line.startswith("every update"))
-    assert [line.split() for line in lines[start : start + 6]] == [
+    assert [line.split() for line in lines[start : start + 9]] == [
         ["every", "update", "no"],
         ["triggers", "segments"],
         ["identities"],
         ["attributes"],
         ["requalification", "no"],
         ["profile", "key", "default"],
+        ["version", "attribute", "none"],
+        ["refuse", "stale", "none"],
+        ["subject", "hashed"],
     ]
 
 

@@ -148,6 +148,33 @@ def test_what_a_change_does_to_what_is_remembered_is_said_first(run: Run, source
     assert json.loads(run("state", "show", "hot", "--json").out)["state"]["profiles"] == 0
 
 
+def test_what_a_change_does_to_stale_updates_is_said_first(run: Run, source: Path) -> None:
+    def said(*options: str) -> list[str]:
+        ended = run("activation", "update", "hot", *options)
+        assert ended.code == 0
+        return [line.removeprefix("warning: ") for line in ended.err.splitlines()]
+
+    assert said("--refuse-stale", "qualification") == []  # nothing is remembered yet
+    run("export", "hot", source)
+    assert said("--version-attribute", "rev", "--refuse-stale", "none") == [
+        "no update of 3 profiles is stale from now on: an older state may follow a newer one"
+    ]
+    assert said("--refuse-stale", "version") == [
+        "from now on updates of 3 profiles are stale where their version is older than what is remembered"
+    ]
+    assert said("--refuse-stale", "version", "--version-attribute", "rev") == []
+    assert said("--version-attribute", "seq") == [
+        "the versions of 3 profiles are forgotten: they are of another attribute",
+        "no version of 3 profiles is known before their next update, so until then none is stale",
+    ]
+    assert said("--refuse-stale", "qualification") == [
+        "from now on updates of 3 profiles are stale where they qualified longer ago than what is remembered"
+    ]
+    assert said("--version-attribute", "none") == [
+        "the versions of 3 profiles are forgotten: they are of another attribute"
+    ]
+
+
 def test_how_many_profiles_is_not_known_while_one_exports(run: Run, source: Path) -> None:
     run("export", "hot", source)
     with tailrace.open() as t, closing(open_journal(t.home, t.activations.get("hot").id, "hot")):

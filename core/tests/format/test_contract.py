@@ -19,7 +19,7 @@ def test_a_wrong_name_says_the_nearest() -> None:
 def test_a_name_like_none_says_them_all() -> None:
     with pytest.raises(NotFound) as caught:
         formats.get("parquet")
-    assert caught.value.hint == "formats: xdm-json"
+    assert caught.value.hint == "formats: xdm-json, cloudevents"
 
 
 def test_listing_reads_nothing() -> None:

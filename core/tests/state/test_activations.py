@@ -41,6 +41,8 @@ def test_an_added_activation_is_what_get_and_list_give_back(furnished: Tailrace)
         triggers=["attributes", "segments", "attributes"],
         requalification=True,
         profile_key="identity: crm , Email",
+        version_attribute=r"_repo.x\.modifyDate",
+        subject="plain",
         description="Everything",
     )
 
@@ -57,6 +59,7 @@ def test_an_added_activation_is_what_get_and_list_give_back(furnished: Tailrace)
     assert added.keep_extra_fields
     assert (added.ordering, added.every_update, added.requalification) == ("none", True, True)
     assert (added.triggers, added.profile_key) == (("segments", "attributes"), "identity:crm,Email")
+    assert (added.version_attribute, added.subject) == (r"_repo.x\.modifyDate", "plain")
     assert (added.format, added.format_version, added.enabled) == ("xdm-json", "1", True)
     assert (added.connection, added.destination, added.version) == ("leads", "depot", 1)
 
@@ -69,6 +72,7 @@ def test_the_defaults(furnished: Tailrace) -> None:
     assert options == (False, False, False)
     assert (added.ordering, added.every_update, added.requalification) == ("key", False, False)
     assert (added.triggers, added.profile_key) == (("segments", "identities", "attributes"), None)
+    assert (added.version_attribute, added.refuse_stale, added.subject) == (None, "none", "hashed")
 
 
 @pytest.mark.parametrize(
@@ -98,6 +102,11 @@ def test_the_defaults(furnished: Tailrace) -> None:
         ("profile_key", "name", "not a key rule"),
         ("profile_key", "", "not a key rule"),
         ("profile_key", "attribute:a..b", "key rule"),
+        ("version_attribute", "a..b", "path 'a..b'"),
+        ("version_attribute", "identityMap.Email", "holds no attributes"),
+        ("refuse_stale", "some", "version, qualification, none"),
+        ("refuse_stale", "version", "only where updates have one"),
+        ("subject", "some", "hashed, plain"),
         ("format", "csv", "does not take format 'csv'"),
     ],
 )
@@ -217,6 +226,26 @@ def test_no_order_needs_every_update(furnished: Tailrace) -> None:
     assert (updated.ordering, updated.every_update, updated.version) == ("key", False, 4)
     with pytest.raises(InvalidSettings):
         update("hot", ordering="none")
+
+
+def test_what_stale_updates_need_cannot_be_taken_away(furnished: Tailrace) -> None:
+    update = furnished.activations.update
+    assert update("hot", version_attribute="rev", refuse_stale="version").refuse_stale == "version"
+
+    for given, says in (
+        ({"version_attribute": "none"}, "--version-attribute PATH"),
+        ({"every_update": True}, "--refuse-stale none"),
+        ({"every_update": True, "refuse_stale": "qualification"}, "--only-changes"),
+    ):
+        with pytest.raises(InvalidSettings) as caught:
+            update("hot", **given)
+        assert says in str(caught.value.hint)
+    assert update("hot", version_attribute="seq", description="x").version == 3
+
+    updated = update("hot", version_attribute="none", refuse_stale="none", every_update=True)
+    assert (updated.version_attribute, updated.refuse_stale, updated.version) == (None, "none", 4)
+    with pytest.raises(InvalidSettings, match="every update is exported"):
+        update("hot", refuse_stale="qualification")
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,10 @@ CALLS: dict[str, tuple[Call, str]] = {
     "half an attribute": (lambda t: t.activations.update("hot", attributes=[HALF]), "attributes holds what"),
     "identities": (lambda t: t.activations.update("hot", identities=[None]), "identities must be text"),
     "triggers": (lambda t: t.activations.update("hot", triggers=[[]]), "triggers must be text, not list"),
+    "version attribute": (
+        lambda t: t.activations.update("hot", version_attribute=5),
+        "version_attribute must be text",
+    ),
     "profile key": (lambda t: t.activations.update("hot", profile_key=5), "profile_key must be text"),
     "truth": (lambda t: t.activations.update("hot", every_update="no"), "every_update must be True or False"),
     "give_up_after": (lambda t: t.export("hot", [], give_up_after="x"), "give_up_after must be a number"),

@@ -122,7 +122,7 @@ def test_the_catalogue(lite: Tailrace) -> None:
 
 
 def test_the_formats(lite: Tailrace) -> None:
-    assert [contract.name for contract in lite.formats.list()] == ["xdm-json"]
+    assert [contract.name for contract in lite.formats.list()] == ["xdm-json", "cloudevents"]
     assert lite.formats.get("xdm-json").schema["type"] == "object"
     with pytest.raises(NotFound):
         lite.formats.get("csv")

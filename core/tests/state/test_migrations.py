@@ -69,6 +69,7 @@ def test_without_order_every_update_goes_on_being_exported(
         assert (found.ordering, found.every_update) == (ordering, ordering == "none")
         assert (found.triggers, found.requalification) == (TRIGGERS, False)
         assert found.profile_key is None
+        assert (found.version_attribute, found.refuse_stale, found.subject) == (None, "none", "hashed")
 
 
 def test_an_activation_of_the_first_version_exports_every_update(

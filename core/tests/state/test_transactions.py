@@ -53,6 +53,9 @@ ACTIVATION = {
     "triggers": ["identities"],
     "requalification": False,
     "profile_key": None,
+    "version_attribute": "rev",
+    "refuse_stale": "version",
+    "subject": "plain",
     "format": "xdm-json",
     "format_version": "1",
 }
@@ -137,6 +140,8 @@ def test_a_file_holds_what_it_always_held(file: Database) -> None:
     assert raw(file, f"SELECT {columns} FROM activations") == [(1, 0, 1, "[]", '["a.b"]', None)]
     columns = "every_update, triggers, requalification, profile_key"
     assert raw(file, f"SELECT {columns} FROM activations") == [(1, '["identities"]', 0, None)]
+    columns = "version_attribute, refuse_stale, subject"
+    assert raw(file, f"SELECT {columns} FROM activations") == [("rev", "version", "plain")]
     assert raw(file, "SELECT typeof(settings), typeof(created_at) FROM accounts") == [("text", "text")]
 
 

@@ -11,8 +11,11 @@ from tailrace.cli import complete, listing
 from tailrace.cli.changes import (
     EveryUpdate,
     ProfileKey,
+    RefuseStaleOption,
     Requalification,
+    Subject,
     Triggers,
+    VersionAttribute,
     tell_effects,
     warn_of_moving_key,
 )
@@ -133,6 +136,9 @@ def add(
     trigger: Triggers = None,
     requalification: Requalification = None,
     profile_key: ProfileKey = None,
+    version_attribute: VersionAttribute = None,
+    refuse_stale: RefuseStaleOption = None,
+    subject: Subject = None,
     description: Description = None,
 ) -> None:
     """Add an activation. Its form is checked; the network is not touched."""
@@ -157,6 +163,9 @@ def add(
             triggers=trigger or TRIGGERS,
             requalification=requalification or False,
             profile_key=profile_key,
+            version_attribute=version_attribute,
+            refuse_stale=refuse_stale or "none",
+            subject=subject or "hashed",
             description=description or "",
         )
         listing.stored(console, "activation", activation, f"activation {activation.name} added")
@@ -238,6 +247,9 @@ def update(
     trigger: Triggers = None,
     requalification: Requalification = None,
     profile_key: ProfileKey = None,
+    version_attribute: VersionAttribute = None,
+    refuse_stale: RefuseStaleOption = None,
+    subject: Subject = None,
     description: Description = None,
     new_name: Rename = None,
     if_version: IfVersion = None,
@@ -254,6 +266,9 @@ def update(
         "triggers": trigger,
         "requalification": requalification,
         "profile_key": profile_key,
+        "version_attribute": version_attribute,
+        "refuse_stale": refuse_stale,
+        "subject": subject,
         "description": description,
         "new_name": new_name,
         "if_version": if_version,

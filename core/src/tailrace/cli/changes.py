@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,7 +10,15 @@ import typer
 from tailrace.cli import render
 from tailrace.cli.console import Console
 from tailrace.errors import ActivationBusy, TailraceError
-from tailrace.mapping import TRIGGERS, read_attributes, read_profile_key
+from tailrace.mapping import (
+    REFUSE_STALE,
+    SUBJECTS,
+    TRIGGERS,
+    read_attributes,
+    read_profile_key,
+    read_version_attribute,
+)
+from tailrace.objects import RefuseStale, SubjectForm
 
 if TYPE_CHECKING:
     from tailrace.client import Tailrace
@@ -53,6 +61,36 @@ ProfileKey = Annotated[
         "is the partition key's rule, or identity where that is random.",
     ),
 ]
+VersionAttribute = Annotated[
+    str | None,
+    typer.Option(
+        "--version-attribute",
+        metavar="PATH",
+        show_default=False,
+        help="The attribute that says how new an update is, exported or not: a whole number, or a "
+        "date-time with an offset; `none` for none.",
+    ),
+]
+RefuseStaleOption = Annotated[
+    RefuseStale | None,
+    typer.Option(
+        "--refuse-stale",
+        metavar="|".join(REFUSE_STALE),
+        show_default=False,
+        help="Do not export an update that is older than what was delivered of its profile: by its "
+        "version, or by its lastQualificationTime; `none` (the default) refuses none.",
+    ),
+]
+Subject = Annotated[
+    SubjectForm | None,
+    typer.Option(
+        "--subject",
+        metavar="|".join(SUBJECTS),
+        show_default=False,
+        help="How the format cloudevents names the profile: by a keyed hash (the default), or by its "
+        "key as it is.",
+    ),
+]
 
 
 def warn_of_moving_key(console: Console, t: Tailrace, activation: Activation) -> None:
@@ -68,31 +106,65 @@ def warn_of_moving_key(console: Console, t: Tailrace, activation: Activation) ->
 
 
 def tell_effects(console: Console, t: Tailrace, activation: Activation, changes: Mapping[str, Any]) -> None:
-    """One line on what a change does to what is remembered of profiles, before it is made."""
-    if effect := _effect(activation, changes):
-        try:
-            count = t.state.show(activation.name).profiles
-        except ActivationBusy:
-            console.warn(effect.format("all known profiles (how many cannot be told while one exports)"))
-        except TailraceError:
-            return  # a damaged store is for the next export to tell of
-        else:
-            if count:
-                console.warn(
-                    effect.format(f"{render.count(count)} {'profile' if count == 1 else 'profiles'}")
-                )
+    """A line on each thing that a change does to what is remembered of profiles, before it is made."""
+    effects = _effects(activation, changes)
+    if not effects:
+        return
+    try:
+        count = t.state.show(activation.name).profiles
+    except ActivationBusy:
+        whom = "all known profiles (how many cannot be told while one exports)"
+    except TailraceError:
+        return  # a damaged store is for the next export to tell of
+    else:
+        if not count:
+            return
+        whom = f"{render.count(count)} {'profile' if count == 1 else 'profiles'}"
+    for effect in effects:
+        console.warn(effect.format(whom))
 
 
-def _effect(activation: Activation, changes: Mapping[str, Any]) -> str | None:
+def _effects(activation: Activation, changes: Mapping[str, Any]) -> list[str]:
     if changes.get("every_update", False) and not activation.every_update:
-        return "the next export drops what is remembered of {}"
+        return ["the next export drops what is remembered of {}"]
     if activation.every_update:
-        return None
+        return []
     if "profile_key" in changes and read_profile_key(changes["profile_key"]) != activation.profile_key:
-        return "profiles get other keys, so the next export drops what is remembered of {}"
+        return ["profiles get other keys, so the next export drops what is remembered of {}"]
+    return [
+        *_effects_on_attributes(activation, changes),
+        *_effects_on_versions(activation, changes),
+        *_effects_on_subjects(activation, changes),
+    ]
+
+
+def _effects_on_attributes(activation: Activation, changes: Mapping[str, Any]) -> Iterator[str]:
     triggers = changes.get("triggers", activation.triggers)
     if "attributes" not in changes or "attributes" not in triggers:
-        return None
+        return
     if set(read_attributes(changes["attributes"])) != set(activation.attributes):
-        return "the mapped attributes change: {} will each be exported once more, at the next update"
-    return None
+        yield "the mapped attributes change: {} will each be exported once more, at the next update"
+
+
+def _effects_on_versions(activation: Activation, changes: Mapping[str, Any]) -> Iterator[str]:
+    before, refused = activation.version_attribute, activation.refuse_stale
+    path = read_version_attribute(changes["version_attribute"]) if "version_attribute" in changes else before
+    refuse = changes.get("refuse_stale", refused)
+    if path != before and before is not None:
+        yield "the versions of {} are forgotten: they are of another attribute"
+    if path != before and refuse == "version":
+        yield "no version of {} is known before their next update, so until then none is stale"
+    elif refuse == refused:
+        return
+    elif refuse == "version":
+        yield "from now on updates of {} are stale where their version is older than what is remembered"
+    elif refuse == "qualification":
+        yield "from now on updates of {} are stale where they qualified longer ago than what is remembered"
+    else:
+        yield "no update of {} is stale from now on: an older state may follow a newer one"
+
+
+def _effects_on_subjects(activation: Activation, changes: Mapping[str, Any]) -> Iterator[str]:
+    named = changes.get("subject", activation.subject) != activation.subject
+    if named and changes.get("format", activation.format) == activation.format == "cloudevents":
+        yield "records of {} get another subject from now on"

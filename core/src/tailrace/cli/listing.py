@@ -40,6 +40,8 @@ def one(console: Console, key: str, value: Any) -> None:
         shape["identities"] = "all"
     if "profile_key" in shape and shape["profile_key"] is None:
         shape["profile_key"] = "default"
+    if "version_attribute" in shape and shape["version_attribute"] is None:
+        shape["version_attribute"] = "none"
     console.print(render.pairs([(_title(name), _shown(each)) for name, each in shape.items()]))
     if settings:
         console.print("settings")

@@ -25,13 +25,17 @@ class FormatContract:
     version: str
     content_type: str
     title: str
+    data: str | None = None
+    """The format of what an envelope holds."""
 
     @cached_property
     def schema(self) -> dict[str, Any]:
-        """The JSON Schema (2020-12) of one record."""
+        """The JSON Schema (2020-12) of one record; that of what an envelope holds is part of it."""
         import json
 
         schema: dict[str, Any] = json.loads(_read(f"{self.name}.schema.json"))
+        if self.data is not None:
+            schema["$defs"] = {self.data: get(self.data).schema}
         return schema
 
     @cached_property
@@ -48,6 +52,13 @@ _CONTRACTS = (
         version="1",
         content_type="application/json",
         title="One profile update as Adobe's streaming destinations export it",
+    ),
+    FormatContract(
+        name="cloudevents",
+        version="1",
+        content_type="application/cloudevents+json",
+        title="The same in a CloudEvents 1.0 envelope, with an id, a version and a cause",
+        data="xdm-json",
     ),
 )
 

@@ -14,7 +14,7 @@ from tailrace.pipeline.delivery import Settled
 from tailrace.pipeline.lanes import Entry, Lanes, Name
 from tailrace.pipeline.memory import Change, Memory
 from tailrace.pipeline.pack import Packed
-from tailrace.pipeline.remembering import Rules, changes, remembered_place, value_of
+from tailrace.pipeline.remembering import Rules, changes, doubtful, remembered_place, value_of
 from tailrace.pipeline.settle import Track
 from tailrace.pipeline.sketch import Sketch, Sketcher
 from tailrace.pipeline.tally import Tally
@@ -70,7 +70,8 @@ class Changes:
             busy = self._lanes.is_busy(profile)
             remembered = None if busy else self.memory.get(profile)
         if busy:
-            self._wait(profile, self._sketch(update, found, quick), key, update, line, track, offset, number)
+            record = (key, self._encode(update), line, track, offset, number, None)
+            self._wait(profile, self._sketch(update, found, quick), record)
             return None
         again = self._again(profile, remembered, line, track, offset, number) if track.again else None
         if again:
@@ -83,7 +84,7 @@ class Changes:
             return None
         others = [other for other in sketch.others if other != profile] if "identities" in groups else []
         if others and any(map(self._lanes.is_busy, others)):
-            self._wait(profile, sketch, key, update, line, track, offset, number)
+            self._wait(profile, sketch, (key, self._encode(update), line, track, offset, number, None))
             return None
         value = value_of(sketch, track.place(offset), remembered)
         change = Change(profile, value, others, others)
@@ -128,6 +129,12 @@ class Changes:
                 self.memory.forget(change.profile)
         self._lanes.settled(names)
 
+    def doubt(self, change: Change) -> None:
+        """Nobody knows, at the end of a run, whether the record of that change has arrived."""
+        before = self.memory.get(change.profile)
+        if before is not None:
+            self.memory.delivered(Change(change.profile, doubtful(before, change.value), [], []))
+
     def part(self, line: bytes) -> int:
         """The part of the state that a line belongs to."""
         try:
@@ -142,21 +149,10 @@ class Changes:
             return 0
         return 0 if profile is None else part_of(profile)
 
-    def _wait(
-        self,
-        profile: bytes,
-        sketch: Sketch,
-        key: str,
-        update: Any,
-        line: bytes,
-        track: Track,
-        offset: int,
-        number: int,
-    ) -> None:
+    def _wait(self, profile: bytes, sketch: Sketch, record: Packed) -> None:
         """Until nothing of the profile is on its way, and of none that it may have been before: what
         becomes of those is to be known first, and they are to wait for this one."""
-        record = (key, self._encode(update), line, track, offset, number, None)
-        names: dict[Name, None] = {key: None} if self._by_key else {}
+        names: dict[Name, None] = {record[0]: None} if self._by_key else {}
         names |= dict.fromkeys((profile, *sketch.others))
         self._lanes.join(Entry(record, 0, profile, sketch), names)
 

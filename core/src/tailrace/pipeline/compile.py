@@ -15,16 +15,20 @@ from typing import Any, NamedTuple
 import msgspec
 
 from tailrace.destination import KeyPlan
-from tailrace.keys import KeyRule
+from tailrace.keys import KeyRule, profile_rule
 from tailrace.objects import Activation
+from tailrace.paths import parse_path
 from tailrace.pipeline.attributes import read_attributes
+from tailrace.pipeline.envelope import FORMAT, Envelope, compile_envelope
 from tailrace.pipeline.identities import Found, identity_reader
+from tailrace.pipeline.ids import EventId, event_id_reader
 from tailrace.pipeline.invalid import UNREADABLE, InvalidUpdate, explain
 from tailrace.pipeline.keying import read_key
 from tailrace.pipeline.memberships import read_memberships
 from tailrace.pipeline.profiles import Secrets, compile_profiles
 from tailrace.pipeline.raw import ABSENT, Field, struct
 from tailrace.pipeline.sketch import Sketcher, compile_sketches
+from tailrace.pipeline.version import ReadVersion, read_version
 
 Project = Callable[[bytes], "tuple[str, bytes] | None"]
 
@@ -49,7 +53,9 @@ class Compiled:
     makes the record bytes of what was selected. `project(line)` does all of it. `unseen(filtered)` names
     the mapped segments and attributes that no update has carried so far, of those that could have: any
     that was read for a segment, which `filtered` says of updates without one, and a selected one for an
-    attribute. `sketches(secrets)` compiles what tells changes."""
+    attribute. `sketches(secrets)` compiles what tells changes. `event_id` gives the event id of any line.
+    `version` reads the version of what was looked at; None where the activation names no attribute for
+    it. `envelope` makes what stands around the bytes of `encode`; None for a format without one."""
 
     look: Callable[[bytes], Any]
     complete: Callable[[Any, bytes], Selected]
@@ -57,10 +63,13 @@ class Compiled:
     encode: Callable[[Any], bytes]
     unseen: Callable[[bool], list[str]]
     sketches: Callable[[Secrets], Sketcher]
+    event_id: EventId
+    version: ReadVersion | None
+    envelope: Envelope | None
 
     def project(self, line: bytes) -> tuple[str, bytes] | None:
-        """The partition key and the record bytes; None where the update carries no mapped membership.
-        Raises InvalidUpdate."""
+        """The partition key and the record bytes, without an envelope; None where the update carries no
+        mapped membership. Raises InvalidUpdate."""
         selected = self.select(line)
         return None if selected is None else (selected.key, self.encode(selected.update))
 
@@ -77,8 +86,13 @@ def compile_export(activation: Activation, key: KeyPlan, key_bytes: int | None =
     memberships = read_memberships(activation)
     key_of = read_key(key, key_bytes, attributes.key)
     needs_identity = rule.kind == "identity"
+    profiles = profile_rule(activation.profile_key, key.rule)
+    enveloped = activation.format == FORMAT
+    needs_profile = enveloped or not activation.every_update
     reduce = identity_reader(
-        activation.identities, keep_extra_fields=activation.keep_extra_fields, flags=needs_identity
+        activation.identities,
+        keep_extra_fields=activation.keep_extra_fields,
+        flags=needs_identity or (needs_profile and profiles.kind == "identity"),
     )
     selecting: Field = ("segmentMembership", "segmentMembership", memberships.type, None)
     identifying: Field = ("identityMap", "identityMap", msgspec.Raw, ABSENT)
@@ -142,7 +156,14 @@ def compile_export(activation: Activation, key: KeyPlan, key_bytes: int | None =
 
     def sketches(secrets: Secrets) -> Sketcher:
         mapped = memberships.mapped(secrets.slots)
-        profiles = compile_profiles(secrets, key, key_of, attributes.key)
-        return compile_sketches(secrets, profiles, attributes.paths, mapped, memberships.statuses)
+        told_apart = compile_profiles(secrets, key, key_of, attributes.key)
+        return compile_sketches(secrets, told_apart, attributes.paths, mapped, memberships.statuses)
 
-    return Compiled(look, complete, read, encode, unseen, sketches)
+    path = activation.version_attribute
+    version = None if path is None else read_version(path, attributes.paths)
+    event_id = event_id_reader(profiles, None if path is None else parse_path(path))
+    envelope = None
+    if enveloped:
+        slots = {(each.namespace, each.id): 0 for each in activation.segments}
+        envelope = compile_envelope(activation, profiles, encode, memberships.mapped(slots))
+    return Compiled(look, complete, read, encode, unseen, sketches, event_id, version, envelope)

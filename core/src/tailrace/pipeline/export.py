@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from tailrace.errors import Interrupted, SourceUnreadable, StateError, TailraceError
 from tailrace.ledger import Ledger, SourcePosition
@@ -18,6 +19,7 @@ from tailrace.pipeline.changes import Changes
 from tailrace.pipeline.commit import Committer, Group
 from tailrace.pipeline.delivery import Delivery, Settled
 from tailrace.pipeline.draining import WITHOUT_PROGRESS, Drain
+from tailrace.pipeline.every import Every
 from tailrace.pipeline.job import Job, Progress
 from tailrace.pipeline.lanes import Lanes
 from tailrace.pipeline.letters import Letters
@@ -30,6 +32,7 @@ from tailrace.pipeline.settle import Track
 from tailrace.pipeline.sources import Source
 from tailrace.pipeline.tally import Tally
 from tailrace.pipeline.tracks import Tracks, Waiting
+from tailrace.pipeline.versioned import Versioned
 from tailrace.store.journal import PARTS, Share
 
 log = logging.getLogger("tailrace.export")
@@ -61,7 +64,8 @@ class Running:
         self._settled: tuple[SourcePosition, ...] | None = None
         """What of the sources is settled, where that is not what was read and met its fate."""
         self._tally = Tally()
-        self._letters = Letters(job.letters, job.activation_id, job.clock, self._tally, job.known_letters)
+        event_id = partial(job.compiled.event_id, job.activation_id)
+        self._letters = Letters(job.letters, event_id, job.clock, self._tally, job.known_letters)
         self._lanes = Lanes() if job.ordering == "key" or job.remembering is not None else None
         self._changes = self._tell_changes()
         self._committer = Committer(job.commit, job.clock) if job.commit is not None else None
@@ -88,6 +92,7 @@ class Running:
             by_key=job.ordering == "key",
             held=job.budget // PARCELS,
             linger=job.linger,
+            enclose=None if job.begin is None else Every(job.compiled, job.begin).enclose,
         )
 
     def _tell_changes(self) -> Changes | None:
@@ -97,9 +102,11 @@ class Running:
         memory = Memory(given.get, given.refresh)
         sketcher = self._job.compiled.sketches(given.secrets)
         by_key = self._job.ordering == "key"
-        return Changes(
-            self._job.compiled, sketcher, memory, given.rules, self._lanes, self._tally, by_key=by_key
-        )
+        what = (self._job.compiled, sketcher, memory, given.rules, self._lanes, self._tally)
+        begin, slot = self._job.begin, given.secrets.version
+        if begin is None and slot is None and given.rules.refuse_stale == "none":
+            return Changes(*what, by_key=by_key)
+        return Versioned(*what, by_key=by_key, slot=slot, begin=begin)
 
     def _settler(self) -> Callable[[Sequence[Settled], bool], None] | None:
         """What is told of records that have met their fate."""
@@ -269,7 +276,7 @@ class Running:
             if self._changes is not None:
                 self._changes.memory.committed()
                 for change in self._delivery.in_doubt():
-                    self._changes.memory.forget(change.profile)
+                    self._changes.doubt(change)
             self._committer.finish(self._snapshot())
         except TailraceError as error:
             self._errors.append(error)

@@ -14,6 +14,7 @@ from tailrace.ledger import Ledger
 from tailrace.pipeline.commit import Commit
 from tailrace.pipeline.compile import Compiled
 from tailrace.pipeline.delivery import BUDGET
+from tailrace.pipeline.envelope import Begin
 from tailrace.pipeline.memory import Get
 from tailrace.pipeline.pool import Pool
 from tailrace.pipeline.profiles import Secrets
@@ -73,6 +74,8 @@ class Job:
     """Where an earlier run left the source of that number, by part of the state."""
     read_again: Callable[[int], Sequence[Checkpoint | None]] = lambda number: ()
     """The same for a source that is read from its beginning all the same."""
+    begin: Begin | None = None
+    """What begins records that have an envelope; None where they have none."""
     remembering: Remembering | None = None
     """What tells changes; None where every update is exported."""
     ordering: Literal["key", "none"] = "none"

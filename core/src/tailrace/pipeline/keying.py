@@ -11,7 +11,7 @@ import msgspec
 from tailrace.destination import KeyPlan
 from tailrace.keys import KeyRule, fits, hash_key
 from tailrace.pipeline.identities import Found, text
-from tailrace.pipeline.raw import ABSENT, decode_text, struct, text_of
+from tailrace.pipeline.raw import decode_text, text_of, value_reader
 
 Read = Callable[[Any, "Found | None", bytes], "str | None"]
 """From (the decoded update, its identities, the line) to the key; None where it is missing."""
@@ -105,21 +105,10 @@ def _in_update(
 
 def _elsewhere(path: tuple[str, ...], finish: Callable[[str | None], str | None]) -> Read:
     """The key lies where the update's Struct does not look: read the line once more."""
-    kind: Any = msgspec.Raw
-    default: Any = ABSENT
-    for name in reversed(path):
-        kind, default = struct("Key", [("value", name, kind, default)]) | None, None
-    decode = msgspec.json.Decoder(kind).decode
+    value_in = value_reader(path)
 
     def read(update: Any, found: Found | None, line: bytes) -> str | None:
-        try:
-            value = decode(line)
-        except msgspec.ValidationError:
-            return None
-        for _ in path:
-            if value is None:
-                return None
-            value = value.value
-        return finish(text_of(value))
+        value = value_in(line)
+        return None if value is None else finish(text_of(value))
 
     return read

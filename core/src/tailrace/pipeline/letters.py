@@ -6,14 +6,13 @@ the destination refused; it alone works here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 
 from tailrace.deadletters import DeadLetterFile, Letter
 from tailrace.destination import Clock
 from tailrace.errors import StateError
 from tailrace.oserrors import advice
 from tailrace.pipeline.delivery import Refused
-from tailrace.pipeline.ids import event_id, place_version, profile_key
 from tailrace.pipeline.memory import part_of_change
 from tailrace.pipeline.settle import Track, Unsettled
 from tailrace.pipeline.tally import Tally
@@ -29,16 +28,17 @@ class Letters:
     def __init__(
         self,
         file: DeadLetterFile,
-        activation_id: str,
+        event_id: Callable[[bytes, int, int], str],
         clock: Clock,
         tally: Tally,
         known: Set[tuple[int, int]] = frozenset(),
     ) -> None:
-        """`known`: source number and offset of letters that a run left which was cut off. They were
-        written, and counted by nobody: they are counted here, and not written again."""
+        """`event_id` gives that of a line, its source number and offset. `known`: source number and
+        offset of letters that a run left which was cut off. They were written, and counted by nobody:
+        they are counted here, and not written again."""
         self._file = file
         self._known = known
-        self._activation_id = activation_id
+        self._event_id = event_id
         self._clock = clock
         self._tally = tally
         self._gathered: list[tuple[Track, int, Letter]] = []
@@ -112,7 +112,6 @@ class Letters:
         code: str | None = None,
         size: int | None = None,
     ) -> Letter:
-        version = place_version(track.number, offset)
         line = line.removesuffix(b"\n")
         return Letter(
             reason=reason,
@@ -122,7 +121,7 @@ class Letters:
             offset=offset,
             line=number,
             original=line,
-            event_id=event_id(self._activation_id, profile_key(line), version, line),
+            event_id=self._event_id(line, track.number, offset),
             code=code,
             size=size,
         )

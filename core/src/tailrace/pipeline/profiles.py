@@ -34,6 +34,8 @@ class Secrets:
     """The key rule that tells profiles apart."""
     timed: bool = False
     """Whether the time of a qualification counts."""
+    version: int | None = None
+    """The number that stands for the version attribute, which no segment has."""
 
 
 Glance = Callable[[Any, bytes], "bytes | None"]

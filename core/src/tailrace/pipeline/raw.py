@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -36,3 +36,26 @@ def text_of(raw: msgspec.Raw) -> str | None:
         return decode_text(raw)
     except msgspec.DecodeError:
         return None
+
+
+def value_reader(path: tuple[str, ...]) -> Callable[[bytes], msgspec.Raw | None]:
+    """A function that reads the value at a path in a line, which is decoded for that alone. None where
+    something else than an object is on the way; ABSENT may stand for one that is not there."""
+    kind: Any = msgspec.Raw
+    default: Any = ABSENT
+    for name in reversed(path):
+        kind, default = struct("Value", [("value", name, kind, default)]) | None, None
+    decode = msgspec.json.Decoder(kind).decode
+
+    def read(line: bytes) -> msgspec.Raw | None:
+        try:
+            value = decode(line)
+        except msgspec.ValidationError:
+            return None
+        for _ in path:
+            if value is None:
+                return None
+            value = value.value
+        return value  # type: ignore[no-any-return]
+
+    return read

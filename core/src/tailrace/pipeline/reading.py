@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from tailrace.destination import Limits
 from tailrace.pipeline.changes import Changes
@@ -13,6 +14,10 @@ from tailrace.pipeline.lines import Block, LongLine
 from tailrace.pipeline.memory import part_of_change
 from tailrace.pipeline.pack import Packed, Parcel, record_size
 from tailrace.pipeline.settle import Track, Unsettled
+
+Detect = Callable[[Any, bytes, Track, int, int], "Packed | None"]
+"""From (an update that was looked at, its line, source, offset and line number) to its record; None where
+it is not exported, or waits."""
 
 
 class Reading:
@@ -31,18 +36,19 @@ class Reading:
         by_key: bool,
         held: int,
         linger: float,
+        enclose: Detect | None = None,
     ) -> None:
-        """Without `changes` each selected update becomes a record. With `by_key` those of one
-        partition key go out one after the other. `held` is the most bytes of memory in a parcel; one
-        that is not full waits for `linger` seconds in pauses."""
-        self._select = compiled.select
-        self._look = compiled.look
+        """Without `changes` each selected update becomes a record, which `enclose` makes if it is given.
+        With `by_key` those of one partition key go out one after the other. `held` is the most bytes of
+        memory in a parcel; one that is not full waits for `linger` seconds in pauses."""
         self._encode = compiled.encode
         self._limits = limits
         self._most = min(limits.record_bytes, limits.bytes)
         self._letters = letters
         self._lanes = lanes
         self._changes = changes
+        self._detect = enclose if changes is None else changes.detect
+        self._look = compiled.select if self._detect is None else compiled.look
         self._by_key = by_key
         self._hand_over = hand_over
         self._held = held
@@ -54,11 +60,11 @@ class Reading:
 
     def block(self, block: Block, track: Track) -> bool:
         """Take the lines of a block. False: writing has ended."""
-        look, select, encode, changes = self._look, self._select, self._encode, self._changes
+        look, encode, detect = self._look, self._encode, self._detect
         limits, letters = self._limits, self._letters
         overhead, most = limits.record_overhead, self._most
         lanes, parcel = self._lanes, self._parcel
-        may_go = Lanes.enter if changes is None else self._may_go
+        may_go = Lanes.enter if self._changes is None else self._may_go
         offset = end = block.offset
         record: Packed
         number = block.number - 1
@@ -68,21 +74,17 @@ class Reading:
                 offset = end
                 end += len(line)
                 try:
-                    if changes is not None:
-                        update = look(line)
-                        if update is None:
-                            filtered += 1
-                            continue
-                        detected = changes.detect(update, line, track, offset, number)
+                    update = look(line)
+                    if update is None:
+                        filtered += 1
+                        continue
+                    if detect is None:
+                        record = (update[0], encode(update[1]), line, track, offset, number, None)
+                    else:
+                        detected = detect(update, line, track, offset, number)
                         if detected is None:
                             continue
                         record = detected
-                    else:
-                        selected = select(line)
-                        if selected is None:
-                            filtered += 1
-                            continue
-                        record = (selected[0], encode(selected[1]), line, track, offset, number, None)
                 except InvalidUpdate as invalid:
                     if not line.strip():
                         blank += 1

@@ -5,6 +5,8 @@ each mapped segment that the profile was ever told of:
 
     quick 16 | identities 16 | attributes 16 | source number 4, offset 6 | (slot and member 2, time 8)*
 
+The version, where updates have one, is ten bytes more, with a slot of its own.
+
 It is what was last delivered of the profile, not what was last read: a change that is not exported,
 because its trigger is off, stays a change.
 """
@@ -15,6 +17,7 @@ import struct
 from collections.abc import Collection
 from typing import NamedTuple
 
+from tailrace.objects import RefuseStale
 from tailrace.pipeline.profiles import SIZE
 from tailrace.pipeline.sketch import Sketch
 
@@ -23,6 +26,8 @@ TRIGGERS = ("segments", "identities", "attributes")
 PLACE = 3 * SIZE
 STANDINGS = PLACE + 10
 NO_TIME = -(2**63)
+UNKNOWN = bytes(SIZE)
+"""No update has this digest."""
 _MEMBER = 0x8000
 _STANDING = struct.Struct(">Hq")
 
@@ -35,6 +40,8 @@ class Rules(NamedTuple):
 
     triggers: Collection[str] = TRIGGERS
     requalification: bool = False
+    refuse_stale: RefuseStale = "none"
+    """Which updates are not exported, as they are older than what was delivered; see `stale`."""
 
 
 def remembered_place(value: bytes) -> bytes:
@@ -48,7 +55,7 @@ def changes(sketch: Sketch, remembered: bytes | None, rules: Rules) -> list[str]
     if remembered is None:
         return [*TRIGGERS]
     differing = []
-    if _segments_differ(sketch, _standings(remembered), rules.requalification):
+    if _segments_differ(sketch, standings_of(remembered), rules.requalification):
         differing.append("segments")
     if sketch.identities != remembered[SIZE : 2 * SIZE]:
         differing.append("identities")
@@ -66,7 +73,7 @@ def value_of(sketch: Sketch, place: bytes, remembered: bytes | None) -> bytes:
             for slot, member, time in sketch.standings
         ]
     else:
-        merged = _standings(remembered)
+        merged = standings_of(remembered)
         for slot, member, time in sketch.standings:
             merged[slot] = (member, NO_TIME if time is None else time)
         standings = [
@@ -76,7 +83,32 @@ def value_of(sketch: Sketch, place: bytes, remembered: bytes | None) -> bytes:
     return b"".join([sketch.quick, sketch.identities, sketch.attributes, place, *standings])
 
 
-def _standings(value: bytes) -> Standings:
+def doubtful(before: bytes, after: bytes) -> bytes:
+    """What is to be remembered where nobody knows whether a record arrived that would have made `after`
+    of `before`. What it changed is not known any more, so an update that says anything of that is
+    exported; and if the record is sent again, its cause is what it was."""
+    known = standings_of(before)
+    for slot, (member, _) in standings_of(after).items():
+        if slot in known and known[slot][0] != member:
+            del known[slot]
+    groups = [
+        before[start : start + SIZE]
+        if before[start : start + SIZE] == after[start : start + SIZE]
+        else UNKNOWN
+        for start in (SIZE, 2 * SIZE)
+    ]
+    return b"".join([UNKNOWN, *groups, before[PLACE:STANDINGS], packed(known)])
+
+
+def packed(standings: Standings) -> bytes:
+    """As they are remembered."""
+    return b"".join(
+        _STANDING.pack(slot | _MEMBER if member else slot, time) for slot, (member, time) in standings.items()
+    )
+
+
+def standings_of(value: bytes) -> Standings:
+    """What is remembered of the segments of a profile, and of its version."""
     return {
         slot & ~_MEMBER: (slot >= _MEMBER, time)
         for slot, time in _STANDING.iter_unpack(memoryview(value)[STANDINGS:])

@@ -22,6 +22,7 @@ from tailrace.pipeline.identities import Found, text
 from tailrace.pipeline.memberships import Mapped, Statuses
 from tailrace.pipeline.profiles import Glance, Profile, Profiles, Secrets, begun, digest_of
 from tailrace.pipeline.raw import ABSENT, text_of
+from tailrace.pipeline.version import Version
 
 _MEMBER = {b'"realized"': True, b'"existing"': True, b'"exited"': False}
 """Whether a status says so, as it is mostly written."""
@@ -39,13 +40,15 @@ Standing = tuple[int, bool, "int | None"]
 
 
 class Sketch(msgspec.Struct, frozen=True):
-    """What of one update counts. `others` are the profiles of its other identities."""
+    """What of one update counts. `others` are the profiles of its other identities; `version` is there
+    where an activation names an attribute for it."""
 
     quick: bytes
     identities: bytes
     attributes: bytes
     standings: list[Standing]
     others: list[bytes]
+    version: Version | None = None
 
 
 @dataclass(frozen=True, slots=True)

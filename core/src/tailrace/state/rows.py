@@ -25,6 +25,9 @@ _OPTIONS = {
     "ordering": "--ordering key",
     "triggers": "--trigger segments --trigger identities --trigger attributes",
     "profile_key": "--profile-key default",
+    "version_attribute": "--version-attribute none",
+    "refuse_stale": "--refuse-stale none",
+    "subject": "--subject hashed",
     "format": "--format xdm-json",
     "format_version": "--format xdm-json",
 }

@@ -99,6 +99,9 @@ activations = Table(
     Column("triggers", JSON, nullable=False, server_default=text(TRIGGERS)),
     Column("requalification", Boolean, nullable=False, server_default=false()),
     Column("profile_key", Text, nullable=True),
+    Column("version_attribute", Text, nullable=True),
+    Column("refuse_stale", String(16), nullable=False, server_default=text("'none'")),
+    Column("subject", String(8), nullable=False, server_default=text("'hashed'")),
 )
 
 # A run outlives its activation, so it refers to it by value and keeps its name.

@@ -31,7 +31,7 @@ def describe_destination() -> DestinationSpec:
         "Amazon Kinesis data stream.",
         account=AccountSettings,
         connection=ConnectionSettings,
-        formats=("xdm-json",),
+        formats=("xdm-json", "cloudevents"),
         limits=LIMITS,
         documentation="kinesis.md, in the folder docs of Tailrace's source",
     )
