@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from tests.machine_model import TRIGGERS, Kept, Memory, Terms, deliver, differing
-from tests.machine_world import FINAL, File, Line, Ran, World
+from tests.machine_model import TRIGGERS, Kept, Memory, deliver, differing
+from tests.machine_stream import FINAL
+from tests.machine_world import Line, Ran, World
 
 FATES = ("delivered", "filtered", "unchanged", "dead_lettered")
 
@@ -191,10 +192,3 @@ class Checks:
             seen, read = updates[last_seen[profile]], line.update
             assert {*seen.ids} == {*read.ids}
             assert seen.attributes(ran.terms.attributes) == read.attributes(ran.terms.attributes)
-
-
-def all_settled(checks: Checks, file: File) -> bool:
-    return all(line.serial in checks.settled for line in file.lines)
-
-
-__all__ = ["Checks", "Terms", "all_settled"]

@@ -5,92 +5,32 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
-from typing import Literal, cast
-
-import pytest
+from typing import cast
 
 from tailrace.cutoff import letters_left
-from tailrace.deadletters import DeadLetterFile, DeadLetters, Letter
-from tailrace.destination import Batch, BatchResult, Failure, KeyPlan, Limits, Plan
-from tailrace.errors import AuthenticationFailed, StateError, TailraceError, Transient
+from tailrace.deadletters import DeadLetters
+from tailrace.destination import KeyPlan, Limits, Plan
+from tailrace.errors import StateError, TailraceError
 from tailrace.ledger import Ledger
 from tailrace.objects import Activation, Segment
 from tailrace.opening import DIGEST_KEY, begin
-from tailrace.pipeline import commit as committing
 from tailrace.pipeline.compile import Compiled, InvalidUpdate, compile_export
 from tailrace.pipeline.export import Running
 from tailrace.pipeline.job import Job, Remembering
-from tailrace.pipeline.pool import Answer as Written
-from tailrace.pipeline.pool import write
 from tailrace.pipeline.remembering import STANDINGS, remembered_place
 from tailrace.pipeline.sources import open_sources
 from tailrace.planning import Prepared
 from tailrace.runs import ledger_of
-from tailrace.store import commits
-from tailrace.store.journal import Journal, Share, part_of
-from tailrace.store.part import Part
+from tailrace.store.journal import Journal, part_of
 from tests import rig
-from tests.machine_model import Terms, Update, serial_of
-
-Said = Literal["taken", "rejected", "retry", "throttled", "ambiguous", "denied", "defect"]
-FINAL = ("taken", "rejected")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What one write meets: `what`, for the records whose place is in `places` modulo 4, or for all of
-    them as an error. `kept`: the records are on the stream all the same."""
-
-    what: Said
-    places: frozenset[int] = frozenset(range(4))
-    kept: bool = False
-
-
-@dataclass(frozen=True)
-class Death:
-    """When a run is killed: at the commit of a part of that number (none of it is true then), counted
-    from its beginning or from where it begins to read, or at a write, before or after its records are on
-    the stream."""
-
-    begin: int | None = None
-    commit: int | None = None
-    write: int | None = None
-    after: bool = False
-
-
-class Life:
-    """Of one process. What it would do after its death does not happen."""
-
-    def __init__(self, death: Death | None) -> None:
-        self.dead = False
-        self._death = death or Death()
-        self._at = self._death.begin
-        self._commits = self._writes = 0
-
-    def reads(self) -> None:
-        """From now on commits are counted anew."""
-        if self._death.commit is not None:
-            self._at, self._commits = self._death.commit, 0
-
-    def commits(self) -> None:
-        """A part is about to be committed to. Raises StateError for the dead."""
-        self.dead = self.dead or self._commits == self._at
-        self._commits += 1
-        self.goes_on()
-
-    def writes(self, *, after: bool) -> None:
-        if (self._writes, after) == (self._death.write, self._death.after):
-            self.dead = True
-        self._writes += after
-
-    def goes_on(self) -> None:
-        if self.dead:
-            raise StateError("dead")
+from tests.machine_hands import AnyOrder, Clock, Pool, by_hand
+from tests.machine_model import Terms, Update
+from tests.machine_stream import Death, Letters, Life, Said, Stream
 
 
 @dataclass(frozen=True)
@@ -128,90 +68,6 @@ class File:
         with open(self.path, "ab") as file:
             file.write(data)
         self.size += len(data)
-
-
-@dataclass
-class Stream:
-    """The destination. It says what the script says, then takes everything."""
-
-    script: list[Answer] = field(default_factory=list)
-    valid: int | None = None
-    """For how many more writes the credentials are."""
-    stop_after: int | None = None
-    stop: threading.Event = field(default_factory=threading.Event)
-    life: Life = field(default_factory=lambda: Life(None))
-    arrived: list[tuple[str, int]] = field(default_factory=list)
-    """Partition key and serial, in order of acceptance."""
-    said: dict[int, list[tuple[Said, bool]]] = field(default_factory=lambda: defaultdict(list))
-    """Of this run, by serial: what was said, and whether it is on the stream."""
-
-    def write(self, batch: Batch) -> BatchResult:
-        self.life.writes(after=False)
-        if self.life.dead:
-            raise AuthenticationFailed("dead")
-        try:
-            return self._write(batch)
-        finally:
-            self.life.writes(after=True)
-
-    def close(self) -> None:
-        pass
-
-    def renew(self) -> None:
-        self.valid = None
-
-    def _write(self, batch: Batch) -> BatchResult:
-        if self.stop_after is not None:
-            self.stop_after -= 1
-            if self.stop_after <= 0:
-                self.stop.set()
-        answer = self.script.pop(0) if self.script else Answer("taken")
-        if self.valid is not None:
-            self.valid -= 1
-            answer = Answer("denied") if self.valid < 0 else answer
-        failures: dict[int, Failure] = {}
-        for index, (key, data) in enumerate(zip(batch.keys, batch.data, strict=True)):
-            whole = answer.what in ("denied", "defect")
-            said: Said = answer.what if whole or index % 4 in answer.places else "taken"
-            there = said == "taken" or (answer.kept and said in ("ambiguous", "defect"))
-            serial = serial_of(data)
-            self.said[serial].append((said, there))
-            if there:
-                self.arrived.append((key, serial))
-            if said == "rejected" or said == "retry" or said == "throttled" or said == "ambiguous":
-                failures[index] = Failure(said, "Scripted")
-        if answer.what == "denied":
-            raise AuthenticationFailed("denied")
-        if answer.what == "defect":
-            raise RuntimeError("a defect of the plugin")
-        if answer.what == "ambiguous" and len(failures) == len(batch):
-            raise Transient("no answer", ambiguous=True)
-        return BatchResult(len(batch), failures)
-
-
-class Letters(DeadLetterFile):
-    """Nobody writes a letter after his death."""
-
-    def __init__(self, folder: Path, run: int, life: Life) -> None:
-        super().__init__(folder, run, "hot")
-        self._life = life
-
-    def write(self, letters: Sequence[Letter], now: float) -> None:
-        self._life.goes_on()
-        super().write(letters, now)
-
-
-class AnyOrder(commits.Commits):
-    """Commits to the parts in an order that is drawn, as several threads would."""
-
-    def __init__(self, parts: Sequence[Part], draw: Random) -> None:
-        super().__init__(parts)
-        self._draw = draw
-
-    def commit(self, run: int, shares: Sequence[Share], forget: Collection[bytes] = ()) -> None:
-        self.forget(forget)
-        for number in self._draw.sample(range(len(self._parts)), len(self._parts)):
-            commits._commit(self._parts[number], self._known[number], run, shares[number])
 
 
 @dataclass(frozen=True)
@@ -282,7 +138,7 @@ class World:
         self._runs += 1
         before = len(self.stream.arrived)
         draw = Random(pace.seed)
-        with _by_hand(life, draw), closing(Journal(self.folder / "journal", "hot")) as journal:
+        with by_hand(life, draw), closing(Journal(self.folder / "journal", "hot")) as journal:
             remembering: Remembering | None = None
             ledger: Ledger | None = None
             error: TailraceError | None = None
@@ -351,6 +207,7 @@ class World:
             number_of=lambda source: file.number,
             letters=Letters(self.folder / "letters", run, life),
             in_flight=pace.in_flight,
+            max_pause=0.0,
             give_up_after=1e6,
             write_timeout=1e6,
             clock=Clock(),
@@ -421,85 +278,3 @@ def _is_settled(journal: Journal, file: File, line: Line, part: Callable[[Line],
         for each in checkpoints
     ]
     return said[0] if len({*said}) == 1 else said[part(line)]
-
-
-class Clock:
-    """Time goes by whenever somebody looks, so nobody waits for it, and each run is like the next."""
-
-    def __init__(self) -> None:
-        self._now = 0.0
-
-    def time(self) -> float:
-        return 1.8e9
-
-    def monotonic(self) -> float:
-        self._now += 0.01
-        return self._now
-
-
-class Pool:
-    """Writes at once, and hands back what was answered later, in any order."""
-
-    ready = True
-
-    def __init__(self, stream: Stream, draw: Random) -> None:
-        self._stream = stream
-        self._draw = draw
-        self._answers: list[Written] = []
-
-    def send(self, number: int, batch: Batch) -> None:
-        self._answers.append(write(self._stream, "scripted", number, batch))
-
-    def receive(self, timeout: float) -> Written | None:
-        if not self._answers or (timeout == 0 and self._draw.random() < 0.5):
-            return None
-        return self._answers.pop(self._draw.randrange(len(self._answers)))
-
-    def close(self, patience: float) -> None: ...
-
-    def abandon(self) -> None: ...
-
-
-class Slow(committing.Committer):
-    """Commits in no thread: what was started is done at one of the next looks, or when somebody waits."""
-
-    draw = Random(0)
-
-    def due(self, now: float, delivered: int) -> bool:
-        if self._work is not None and self.draw.random() < 0.5:
-            self._do()
-        return super().due(now, delivered)
-
-    def wait(self, patience: float) -> None:
-        self._do()
-
-    def stop(self) -> None:
-        self._do()
-        super().stop()
-
-    def _do(self) -> None:
-        work, self._work = self._work, None
-        if work is not None:
-            try:
-                self._make_true(work)
-            except TailraceError as error:
-                self._failure = error
-
-    def _run(self) -> None: ...
-
-
-@contextmanager
-def _by_hand(life: Life, draw: Random) -> Iterator[None]:
-    """Commits as often as can be, no thread, and each commit of a part may be the last thing."""
-    commit = Part.commit
-
-    def mortal(part: Part, changes: Mapping[bytes, bytes | None]) -> None:
-        life.commits()
-        commit(part, changes)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(committing, "EVERY", 0.0)
-        patch.setattr(Slow, "draw", draw)
-        patch.setattr("tailrace.pipeline.export.Committer", Slow)
-        patch.setattr(Part, "commit", mortal)
-        yield

@@ -25,7 +25,8 @@ from hypothesis.stateful import (
 from tests.endtoend import OTHER, SEGMENT
 from tests.machine_checks import Checks
 from tests.machine_model import ATTRIBUTES, TRIGGERS, Terms, Triggers, Update
-from tests.machine_world import Answer, Death, File, Pace, World
+from tests.machine_stream import Answer, Death
+from tests.machine_world import File, Pace, World
 
 STATUSES = st.sampled_from(["realized", "existing", "exited", None])
 UPDATES = st.lists(
@@ -184,4 +185,4 @@ def test_whatever_happens_the_model_agrees() -> None:
 
 @pytest.mark.slow
 def test_whatever_happens_the_model_agrees_for_long() -> None:
-    run_state_machine_as_test(Machine, settings=settings(ALL, max_examples=3000))
+    run_state_machine_as_test(Machine, settings=settings(ALL, max_examples=2000))

@@ -26,7 +26,7 @@ from tailrace.errors import (
     Unavailable,
 )
 from tailrace.pipeline.job import Progress
-from tailrace_kinesis.fakeserver import Fault, Refuse, Request
+from tailrace_kinesis.fakeserver import Fault, Refuse, Request, Role
 from tests import rig
 from tests.endtoend import KEY, SECRET, Site, keys, update, updates
 from tests.simulated import Pool, Time
@@ -282,7 +282,7 @@ def test_a_secret_in_a_file_that_is_put_right_while_it_waits(site: Site) -> None
     assert ledger.delivered == 1
 
 
-def test_a_profile_that_is_put_right_while_it_waits(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_profile_that_is_put_right_while_it_waits(site: Site) -> None:
     file = site.folder / "aws-credentials"
     file.write_text(_profile("AKIDOTHER", "wrong"))
     with site.client() as t:
@@ -295,6 +295,21 @@ def test_a_profile_that_is_put_right_while_it_waits(site: Site, monkeypatch: pyt
     with tailrace.open(site.home, database_url="") as t:
         ledger = t.export("hot", [update(1)], max_pause=30.0, on_progress=mend)
     assert ledger.delivered == 1
+
+
+def test_a_role_that_may_be_assumed_while_it_waits(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", site.server.url)
+    role = "arn:aws:iam::123456789012:role/writer"
+
+    def grant(progress: Progress) -> None:
+        if progress.needs:
+            site.server.roles[role] = Role()
+
+    with site.client() as t:
+        t.accounts.update("prod", settings={"role_arn": role})
+        ledger = t.export("hot", [update(1)], max_pause=30.0, on_progress=grant)
+    assert ledger.delivered == 1
+    assert len(site.server.calls_of("AssumeRole")) >= 2
 
 
 def _profile(key: str, secret: str) -> str:

@@ -27,7 +27,7 @@ from tailrace.errors import SourceUnreadable, Unavailable
 from tailrace.pipeline import intake
 from tailrace.pipeline.intake import Board, Keeper
 from tailrace.pipeline.lines import LongLine
-from tailrace.pipeline.spool import new_session, recover, remove_settled, segments_of, size_of
+from tailrace.pipeline.spool import length_of, new_session, recover, remove_settled, segments_of, size_of
 from tailrace.pipeline.spooled import SessionSource
 from tailrace_kinesis.fakeserver import Refuse
 from tests.endtoend import Ended, Site, children, keys, update, updates
@@ -43,6 +43,12 @@ SPOOL = ("--spool", "--json", "--quiet")
 def spooled(site: Site) -> int:
     """Bytes in the spool of the home's only activation that has one."""
     return sum(map(size_of, (site.home / "spool").glob("*")))
+
+
+def taken(site: Site) -> int:
+    """Bytes of the last input that were written to the spool, whether they are still there or not."""
+    last = [segments_of(folder)[-1:] for folder in (site.home / "spool").glob("*")]
+    return sum(each.offset + length_of(each) for found in last for each in found)
 
 
 def until(holds: Callable[[], object]) -> None:
@@ -90,15 +96,26 @@ def test_what_earlier_exports_left_goes_first(site: Site) -> None:
     assert spooled(site) == 0
 
 
-@pytest.mark.parametrize("trigger", ["received", "withheld", "answered"])
-def test_nothing_that_was_taken_is_lost_by_a_kill(site: Site, trigger: str) -> None:
+def test_a_file_whose_last_lines_are_settled_already_is_removed(site: Site) -> None:
+    site.server.always("PutRecords", AWAY)
+    content = updates(10) + b"nonsense\n" * 3  # these are dead letters, and settled
+    ended = site.run("export", "hot", "-", *SPOOL, "--give-up-after", "0", stdin=content)
+    assert ended.counts == {"received": 13, "dead_lettered": 3, "pending": 10}
+    site.server.always("PutRecords", None)
+    assert export(site).counts == {"received": 10, "delivered": 10}
+    assert spooled(site) == 0
+
+
+@pytest.mark.parametrize(("trigger", "most"), [("received", 2**20), ("withheld", 2**30), ("answered", 2**20)])
+def test_nothing_that_was_taken_is_lost_by_a_kill(site: Site, trigger: str, most: int) -> None:
+    """With a small spool in several files, of which some are removed by then."""
     content = b"".join(b"nonsense\n" if n % 400 == 57 else update(n) + b"\n" for n in range(COUNT))
     process: list[subprocess.Popen[bytes]] = []
     started, calls, accepted = threading.Event(), itertools.count(1), itertools.count(1)
 
     def strike() -> None:
         assert started.wait(WAIT)
-        until(lambda: spooled(site) == len(content))  # all of it was taken
+        until(lambda: taken(site) == len(content))
         process[0].send_signal(signal.SIGKILL)
         process[0].wait(WAIT)
 
@@ -119,7 +136,8 @@ def test_nothing_that_was_taken_is_lost_by_a_kill(site: Site, trigger: str) -> N
     site.server.always("PutRecords", step)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(site.server, "put_records", put_records)
-        process.append(site.start("export", "hot", "-", *SPOOL, stdin=subprocess.PIPE))
+        bound = ("--spool-bytes", str(most))
+        process.append(site.start("export", "hot", "-", *SPOOL, *bound, stdin=subprocess.PIPE))
         assert process[0].stdin is not None
         process[0].stdin.write(content)
         process[0].stdin.flush()

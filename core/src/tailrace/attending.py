@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,7 +78,7 @@ class Attending:
             "in_flight": progress.in_flight,
             "waiting": progress.waiting,
             "needs": progress.needs,
-            "ledger": progress.ledger.as_dict(),
+            "ledger": replace(progress.ledger, spooled=self.spool.lines if self.spool else 0).as_dict(),
         }
 
 

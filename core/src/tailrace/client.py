@@ -157,7 +157,8 @@ class Tailrace:
         names. A last line without an end waits for it. Only `stop` or an error ends it.
 
         `linger` is the number of seconds for which a batch that is not full waits for more while nothing
-        comes: 0.1 unless given when following; otherwise it goes out when a pipe was silent for 0.2.
+        comes: 0.1 unless given when following or with `spool`; otherwise it goes out when a pipe was
+        silent for 0.2.
 
         With `worker_process` records are written from a process of its own, a fork, which is faster;
         it is not used where that could not be safe: on another system than Linux, or when this

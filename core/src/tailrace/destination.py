@@ -160,8 +160,10 @@ class Exporter(Protocol):
     `write` blocks until the fate of each record is known, is called from up to `plan.in_flight`
     threads at once, and returns within `context.write_timeout` seconds. For a batch that failed as
     a whole it raises `AuthenticationFailed`, `Misconfigured`, `NotConnected` or `Transient`;
-    anything else it raises counts as a defect of the plugin. `close` comes once, after the last
-    write, and may be called after a failed one.
+    anything else it raises counts as a defect of the plugin. After `AuthenticationFailed` or
+    `Misconfigured` the run pauses and writes again now and then: look again at what somebody may have
+    put right meanwhile, credentials above all. Retry nothing else: the core does. `close` comes once,
+    after the last write, and may be called after a failed one.
     """
 
     def write(self, batch: Batch, /) -> BatchResult: ...

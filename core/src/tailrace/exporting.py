@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("tailrace.export")
 
 LINGER = 0.1
-"""Seconds for which a batch waits for more when a file is followed."""
+"""Seconds for which a batch waits for more when a file is followed, or a spool."""
 SHORTEST_WRITE = 1.0
 WRITE_TIMEOUT = 60.0
 """Seconds within which a plugin's write must return; TAILRACE_WRITE_TIMEOUT sets another."""
@@ -163,7 +163,7 @@ def _sources(given: object, options: Options, notes: list[str]) -> Sources:
 
 def _linger(options: Options) -> float:
     if options.linger is None:
-        return LINGER if options.follow else 0.0
+        return LINGER if options.follow or options.spool is not None else 0.0
     return options.linger
 
 

@@ -156,7 +156,7 @@ def _word(path: Path, status: os.stat_result) -> str | None:
     """What a file asks; None where that is no question."""
     if status.st_size > _MOST:
         return None
-    with suppress(OSError, ValueError, KeyError, TypeError):
+    with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
         word = json.loads(path.read_bytes())["ask"]
         return word if isinstance(word, str) else None
     return None

@@ -56,8 +56,9 @@ one, as a secret key beside an access key, is not asked for: the error names it;
 
 **Progress.** `export` shows what was read and exported, the rate, requests in flight, retries, dead letters
 and, where the size is known, the time left: on a terminal as a display that rewrites itself, elsewhere as a
-line every five seconds, the first after five seconds. `--quiet` shows none. At the end comes the ledger,
-whose numbers add up.
+line every five seconds, the first after five seconds. `--quiet` shows none. Where the export pauses, since
+somebody has to grant or mend something, it says what; a line of the log says it once, with `--quiet` too. At
+the end comes the ledger, whose numbers add up.
 
 **Ctrl-C, SIGTERM and SIGHUP** during an export stop reading, settle what was read, for 30 seconds at most and
 for 5 without an accepted record, and end with 130; a second Ctrl-C or SIGTERM ends at once. A hangup (SIGHUP)
@@ -100,8 +101,9 @@ EXIT_CODES = (
     (
         3,
         "what is set up does not fit: no object of that name, a name that is taken, an object in use, "
-        "a version that has moved, a disabled activation, one that is being exported; a secret that is not "
-        "there, a lost key; a home or database that cannot be used, a damaged state; no such stream",
+        "a version that has moved, a disabled activation, one that is being exported, or is not where it has "
+        "to be; a secret that is not there, a lost key; a home or database that cannot be used, a damaged "
+        "state, one that another home holds; no such stream",
     ),
     (4, "the credentials are missing or refused, or may not write"),
     (5, "the export finished, with dead letters"),
@@ -200,7 +202,7 @@ def _shapes() -> str:
         "`dead-letters show --reveal`.\n",
         "The `number` of a source counts the sources of its activation from 1, in the order in which they",
         "were first opened. A file keeps its number, and no other source of the activation gets it; standard",
-        "input is a new source each time.\n",
+        "input is a new source each time. `spooled` counts lines of the input that `--spool` has synced.\n",
     ]
     for commands, shape in SHAPES:
         lines += [", ".join(f"`{each}`" for each in commands) + "\n"]

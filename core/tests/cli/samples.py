@@ -12,7 +12,7 @@ from tailrace.destination import AuthReport, Check
 from tailrace.errors import InvalidSettings, Unavailable
 from tailrace.faults import FaultRow
 from tailrace.ledger import Ledger, SourcePosition
-from tailrace.objects import Account, Activation, Connection, Run, Segment
+from tailrace.objects import Account, Activation, Connection, Run, RunStatus, Segment
 from tailrace.registry import PluginRecord
 from tailrace.remembered import ActivationState, CompactedState, RepairedState, SourceState
 from tailrace.selftest.matrix import Verdict
@@ -100,6 +100,27 @@ RUN = Run(
     ended_at=WHEN,
     ledger=LEDGER,
     sources=tuple(shapes.plain(source) for source in LEDGER.sources),
+)
+STATUS = RunStatus(
+    activation="hot",
+    run=5,
+    pid=4711,
+    host="exporter-1",
+    started_at=WHEN,
+    paused=False,
+    in_flight=8,
+    waiting=None,
+    needs=None,
+    ledger=Ledger(
+        run=5,
+        received=700,
+        delivered=640,
+        pending=60,
+        writes=10,
+        spooled=900,
+        seconds=2.5,
+        sources=(SourcePosition(source="-", number=4, offset=308_640, line=641),),
+    ),
 )
 LETTER = DeadLetter(
     id="3-1",
@@ -213,6 +234,7 @@ SHAPES: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     (("state reset",), {"reset": "hot"}),
     (("runs show",), {"run": shapes.plain(RUN)}),
     (("runs list",), {"runs": ["…"]}),
+    (("runs status", "runs pause", "runs resume"), {"status": shapes.plain(STATUS)}),
     (("dead-letters show",), {"dead_letter": shapes.dead_letter(LETTER)}),
     (
         ("dead-letters show --reveal",),

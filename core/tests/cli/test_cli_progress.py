@@ -99,6 +99,34 @@ def test_the_picture_fits_and_breaks_no_fact(meter: progress.Meter, width: int, 
     assert len(lines) == {20: 9, 40: 5, 80: 3, 140: 2}[width]
 
 
+PAUSED = replace(HALF, needs="the credentials may not write; grant kinesis:PutRecords on the stream")
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 140])
+def test_the_picture_says_what_the_run_waits_for(meter: progress.Meter, width: int) -> None:
+    """In full, on as many lines as that takes."""
+    plain = Console(file=io.StringIO(), width=width)
+    plain.print(progress.picture("hot", PAUSED, meter, width))
+    assert isinstance(plain.file, io.StringIO)
+    lines = plain.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    shown = " ".join(line.strip() for line in lines)
+    if width > len("kinesis:PutRecords"):
+        assert shown.endswith(f"paused: {PAUSED.needs}")
+
+
+def test_a_plain_line_says_what_the_run_waits_for(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    with progress.plain_lines(clock=clock) as report:
+        clock.now += 6
+        report(PAUSED)
+        clock.now += 6
+        report(HALF)
+    waiting, going_on = capsys.readouterr().err.splitlines()
+    assert waiting.endswith(f", paused: {PAUSED.needs}")
+    assert "paused" not in going_on
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
 def test_the_bar_uses_what_the_terminal_has(
     meter: progress.Meter, monkeypatch: pytest.MonkeyPatch, encoding: str

@@ -103,6 +103,7 @@ def test_no_term_of_the_sum_is_left_out_when_it_counts() -> None:
     """Give every count of the ledger a value of its own: the shown sum holds them all."""
     names = ["received", "generated", *(name for name, _ in render.TERMS)]
     others = {"run", "retries", "ambiguous_resends", "writes", "seconds", "sources", "warnings", "reasons"}
+    others.add("spooled")
     assert {field.name for field in dataclasses.fields(Ledger)} == {*names, *others}
     text = render.ledger(Ledger(**{name: 2**place for place, name in enumerate(names)}))
     for place, name in enumerate(names):

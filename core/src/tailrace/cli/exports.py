@@ -85,7 +85,7 @@ def export(
             metavar="MILLISECONDS",
             min=0,
             show_default=False,
-            help="How long a batch that is not full waits for more (default: 100 with --follow).",
+            help="How long a batch that is not full waits for more (default: 100 with --follow or --spool).",
         ),
     ] = None,
     spool: Annotated[

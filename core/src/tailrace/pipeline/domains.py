@@ -19,7 +19,7 @@ from tailrace.pipeline.settle import Track
 
 RIDE_AFTER = 0.2
 RIDE_LATEST = 1.0
-COMPANY = 10
+COMPANY = 15
 """Refused records wait for others, so that they go together and do not cost a request each time: until they
 fill one, or RIDE_AFTER seconds have passed and COMPANY writes have begun or there is nothing else to write,
 or RIDE_LATEST seconds have passed."""
@@ -95,7 +95,7 @@ class Riders:
 
     def at(self, now: float, writes: int, *, soon: bool, idle: bool) -> float | None:
         """When records go out again, if so many writes have begun: with `soon`, as soon as they may. `idle`:
-        there is nothing else to write. None: there are none that could."""
+        there is nothing else to write, for a while or ever. None: there are none that could."""
         ready = [queue for queue in self._queues.values() if queue.records and not queue.probing]
         if not ready:
             return None
@@ -125,11 +125,6 @@ class Riders:
     def earn(self, accepted: int) -> None:
         """So many records were accepted, which pays for some that are sent again."""
         self._budget.earn(accepted)
-
-    def relax(self) -> None:
-        """Something is accepted again, which says nothing of what is congested by itself."""
-        if None in self._queues:
-            self._queues[None].pace.relax()
 
     def told(self, again: Mapping[int, Failure], now: float) -> None:
         """Records of a parcel are to be sent again: heed how long the destination wants some to wait."""

@@ -190,6 +190,7 @@ class Running:
                 if not self._reading.block(block, track):
                     return
             else:
+                track.passed(block.offset, block.number)
                 self._reading.pause(self._clock.monotonic())
             self._turn()
             if self._ending():

@@ -67,8 +67,7 @@ class Pauses:
             self.until = 0.0
         if accepted:
             self._accepted_any = True
-            if self.error is None:
-                self._since = None  # only that ends the time of a pause: else two faults could take turns
+            self._since = None  # only that ends the time of a pause: else two faults could take turns
 
     def over(self, now: float) -> bool:
         """Whether the pause has lasted too long."""

@@ -94,9 +94,9 @@ def profile_named(key: bytes, rule: str, name: str) -> bytes | None:
     return digest_of(key, _PROFILE)(name.encode()) if name else None
 
 
-def begun(key: bytes, person: bytes) -> blake2b:
+def begun(key: bytes, person: bytes, salt: bytes = b"") -> blake2b:
     """A digest of nothing yet."""
-    return blake2b(digest_size=SIZE, key=key, person=person)
+    return blake2b(digest_size=SIZE, key=key, person=person, salt=salt)
 
 
 def digest_of(key: bytes, person: bytes) -> Digest:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import blake2b
 from operator import attrgetter
 from typing import Annotated, Any
 
@@ -20,7 +21,7 @@ from tailrace.pipeline.attributes import Attrs, value_at
 from tailrace.pipeline.canonical import canonical
 from tailrace.pipeline.identities import Found, text
 from tailrace.pipeline.memberships import Mapped, Statuses
-from tailrace.pipeline.profiles import Glance, Profile, Profiles, Secrets, begun, digest_of
+from tailrace.pipeline.profiles import SIZE, Glance, Profile, Profiles, Secrets, begun, digest_of
 from tailrace.pipeline.raw import ABSENT, text_of
 from tailrace.pipeline.version import Version
 
@@ -78,9 +79,8 @@ def compile_sketches(
     leaves = _leaves(ordered)
     names = msgspec.json.encode([paths[attrs] for attrs in ordered]) + b"\0"
     by_identity, timed = profiles.by_identity, secrets.timed
-    quick_of_nothing = begun(secrets.key, b"quick")
-    quick_of_nothing.update(names + msgspec.json.encode([[*secrets.slots.values()], timed]))  # of what
-    begin_quick = quick_of_nothing.copy
+    of_what = blake2b(names + msgspec.json.encode([[*secrets.slots.values()], timed]), digest_size=SIZE)
+    begin_quick = begun(secrets.key, b"quick", of_what.digest()).copy  # equal values of other things differ
 
     def quick(update: Any) -> bytes:
         digest = begin_quick()

@@ -78,6 +78,7 @@ class SessionSource:
                     yield from cutter.blocks()
                 place, line = cutter.offset, cutter.number
             elif ended:
+                yield Block([], place, line)  # what was left out at the end has met its fate, too
                 break
             else:
                 time.sleep(POLL)

@@ -16,7 +16,7 @@ from tailrace.destination import Batch, Clock, Failure, Limits
 from tailrace.errors import AuthenticationFailed, ConfigurationError, PluginError, TailraceError
 from tailrace.pipeline.answers import UNKNOWN_FATE
 from tailrace.pipeline.breaker import Breaker
-from tailrace.pipeline.domains import Riders, Waiting
+from tailrace.pipeline.domains import RIDE_AFTER, Riders, Waiting
 from tailrace.pipeline.memory import Change
 from tailrace.pipeline.pack import Parcel
 from tailrace.pipeline.pauses import Pauses
@@ -87,6 +87,7 @@ class Writers:
         self._arrived: deque[Answered] = deque()
         self._under_way: dict[int, tuple[Work, float]] = {}
         """Each write that is not back, by number, and when it began."""
+        self._began = 0.0
         self._pauses = Pauses(max_pause)
         self._breaker = Breaker(count)
         self._pace = Pace()
@@ -230,7 +231,6 @@ class Writers:
         telling = not refused or work.parcel is not None or unnamed or self._breaker.open
         if telling and self._breaker.answered(now, answer.number, self.writes, refused=refused, wait=wait):
             self._pace.relax()
-            self._riders.relax()
         self._riders.earn(accepted)
         if work.parcel is None:
             self._riders.answered(work.riders, again, now)
@@ -261,7 +261,8 @@ class Writers:
             and self._pool.ready
             and (work := self._next()) is not None
         ):
-            self._under_way[self.writes] = work, self._clock.monotonic()
+            self._began = self._clock.monotonic()
+            self._under_way[self.writes] = work, self._began
             try:
                 self._pool.send(self.writes, work.batch())
             except TailraceError as error:
@@ -295,8 +296,9 @@ class Writers:
 
     def _ride_at(self, now: float) -> float | None:
         """When refused records go out again. None: there are none that could."""
-        idle = not self._fresh and (self._flush or not self._under_way)
-        at = self._riders.at(now, self.writes, soon=idle and self._flush and not self._under_way, idle=idle)
+        nothing = not self._fresh and not self._under_way
+        idle = not self._fresh if self._flush else nothing and now - self._began >= RIDE_AFTER
+        at = self._riders.at(now, self.writes, soon=nothing and self._flush, idle=idle)
         return None if at is None else max(at, self._pace.until)
 
     @property

@@ -10,6 +10,7 @@ from tailrace.destination import ActivationInfo, AuthReport, DestinationSpec, Ex
 from tailrace.faults import FaultRow
 from tailrace.hooks import hookimpl
 from tailrace.selftest import engine_places as places
+from tailrace.selftest import refusal_places as refusals
 from tailrace.selftest import restart_places as restarts
 from tailrace.selftest import state_places as states
 from tailrace.selftest.running import EnginePlace
@@ -65,6 +66,16 @@ ROWS: tuple[tuple[FaultRow, Start], ...] = (
             updates=200, batch=10, in_flight=4, requests=60,
         ),
         places.backoff,
+    ),
+    (
+        FaultRow(
+            name="granted-later", group=ENGINE, needs="pauses",
+            fault="the destination lacks something three times, then it is granted",
+            expected="waits, goes on by itself, nothing is lost or twice",
+            broken="what is lacking ends the run",
+            updates=60, batch=10, max_pause=60.0, write_timeout=100.0, retries=30,
+        ),
+        refusals.granted_later,
     ),
     (
         FaultRow(

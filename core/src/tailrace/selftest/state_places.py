@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from tailrace.client import Tailrace
 
 PAGE = 4096
-UNDERNEATH = 24
+UNDERNEATH = 16
 """So many values change without a trace in the time or the length of their file."""
-OPENLY = 4
+OPENLY = 2
 """So many bytes, and as many pages, change so that the next export sees that somebody was there."""
 NEW = 9000
 """The number of the first of the updates that are read while the disk is full."""

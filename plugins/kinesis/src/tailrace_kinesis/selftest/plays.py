@@ -81,7 +81,7 @@ def refusing(code: str) -> Play:
 
 
 def thrice(code: str) -> Play:
-    return Play(script=steps(None, *[Refuse(code)] * 3), met=(code,), hurry=5.0)
+    return Play(script=steps(None, *[Refuse(code)] * 3), met=(code,), hurry=10.0)
 
 
 def dry_run(*given: Step, met: str, off: Injection | None = None, script: Any = None) -> Play:
@@ -122,7 +122,9 @@ PLAYS: dict[str, Play] = {
         met=(THROTTLED, "InternalFailure", "SomethingNewException"),
     ),
     "all-records-fail": Play(script=scripts.all_fail(THROTTLED, calls=3), met=(THROTTLED,)),
-    "all-records-fail-for-long": Play(script=scripts.all_fail(THROTTLED, seconds=2.0), met=(THROTTLED,)),
+    "all-records-fail-for-long": Play(
+        script=scripts.all_fail(THROTTLED, seconds=0.5), met=(THROTTLED,), hurry=4.0
+    ),
     "hot-shard": Play(
         script=scripts.hot_shard(THROTTLED, 1400), stream=Stream(shards=4), met=(THROTTLED,),
         check=scripts.cold_shards_went_on,

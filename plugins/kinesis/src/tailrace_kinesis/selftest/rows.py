@@ -77,6 +77,7 @@ RECORDS = _rows(
         "expected": "probes now and then: at most 60 requests",
         "broken": _DROPPED, "breaking": "dropped",
         "updates": 400, "batch": 10, "in_flight": 8, "requests": 60,
+        "write_timeout": 100.0, "give_up_after": 100.0,
     },
     hot_shard={
         "fault": "one of four shards throttles until the others have taken 1,400 records", "needs": "pacing",
@@ -110,7 +111,7 @@ REQUESTS = _rows(
     kms_missing=_stops(3, "KMSNotFound", "does not exist"),
     stream_missing_then_back={
         **_stops(3, "ResourceNotFound three times, then the stream is back", expected="waits, goes on"),
-        "needs": "pauses", "exit_code": 0, "max_pause": 60.0,
+        "needs": "pauses", "exit_code": 0, "max_pause": 60.0, "write_timeout": 100.0,
     },
 )  # fmt: skip
 
@@ -141,7 +142,7 @@ CREDENTIALS = _rows(
     },
     access_denied_then_granted={
         **_stops(4, "AccessDenied three times, then granted", expected="waits, goes on by itself"),
-        "needs": "pauses", "exit_code": 0, "max_pause": 60.0,
+        "needs": "pauses", "exit_code": 0, "max_pause": 60.0, "write_timeout": 100.0,
     },
 )  # fmt: skip
 

@@ -78,15 +78,19 @@ def mixed_codes(*codes: str) -> Script:
 
 def all_fail(code: str, *, calls: int = 0, seconds: float = 0.0) -> Script:
     every = FailRecords(lambda index, key, data: code)
-    began: list[float] = []
 
-    def for_a_while(request: Request) -> Fault | None:
-        began.append(time.monotonic())
-        return every if began[-1] - began[0] < seconds else None
+    def script(server: KinesisServer) -> None:
+        began: list[float] = []
+
+        def for_a_while(request: Request) -> Fault | None:
+            began.append(time.monotonic())
+            return every if began[-1] - began[0] < seconds else None
+
+        server.always(PUT, for_a_while)
 
     if calls:
         return lambda server: server.script(PUT, *[every] * calls)
-    return lambda server: server.always(PUT, for_a_while)
+    return script
 
 
 def hot_shard(code: str, until: int) -> Script:
