@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from tests.machine_model import TRIGGERS, Kept, Memory, deliver, differing
+from tests.machine_model import TRIGGERS, Kept, Memory, deliver, differing, doubt
 from tests.machine_stream import FINAL
 from tests.machine_world import Line, Ran, World
 
@@ -100,7 +100,7 @@ class Checks:
         if not said or said[-1] not in FINAL:
             waits |= {update.profile, *others}
             if any(each in ("ambiguous", "defect") for each in said):
-                self._forget(update.profile, fates)
+                doubt(self.memory, update, ran.terms)
             return None
         if said[-1] == "taken":
             fates.forgotten |= others

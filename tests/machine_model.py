@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -127,3 +127,22 @@ def deliver(memory: Memory, serial: int, update: Update, terms: Terms) -> Kept:
     kept = Kept(serial, frozenset(update.ids), update.attributes(terms.attributes), members)
     memory[update.profile] = kept
     return kept
+
+
+def doubt(memory: Memory, update: Update, terms: Terms) -> None:
+    """Nobody knows whether that update arrived: of its profile is known what it does not change."""
+    before = memory.get(update.profile)
+    if before is None:
+        return
+    said = {
+        (id, terms.segments[id]): member
+        for id, member in update.memberships().items()
+        if id in terms.segments
+    }
+    same = update.attributes(terms.attributes) == before.attributes
+    memory[update.profile] = replace(
+        before,
+        ids=before.ids if frozenset(update.ids) == before.ids else frozenset(),
+        attributes=before.attributes if same else {"unknown": None},
+        members={each: member for each, member in before.members.items() if said.get(each, member) == member},
+    )

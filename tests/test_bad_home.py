@@ -203,6 +203,7 @@ def test_the_clock_jumps(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
 TIME_OF_DAY = {
     "tailrace": {
         "activations.py",
+        "exiting.py",
         "handover.py",
         "pipeline/letters.py",
         "selftest/engine_places.py",

@@ -30,6 +30,7 @@ TRUTHS = (
     "keep_extra_fields",
     "every_update",
     "requalification",
+    "exits",
 )
 
 
@@ -61,10 +62,12 @@ class Activations:
         version_attribute: str | None = None,
         refuse_stale: RefuseStale = "none",
         subject: SubjectForm = "hashed",
+        exits: bool = False,
         description: str = "",
     ) -> Activation:
         """Add an activation; a segment may be text, `[NAMESPACE/]ID[=NAME]`. With `ordering="key"`
-        records of one partition key are accepted in input order; `"none"` takes `every_update`.
+        records of one partition key are accepted in input order; `"none"` takes `every_update`. Set
+        `exits` before members are exported: nobody can be told later whose identities were not kept.
 
         Raises NotFound, InvalidSettings, NameTaken, or what the destination says does not fit.
         """
@@ -98,10 +101,12 @@ class Activations:
                 refuse_stale, version_attribute=version, every_update=every_update
             ),
             "subject": mapping.check_subject(subject),
+            "exits": exits,
             "created_at": moment,
             "updated_at": moment,
         }
         _check_kinds(values)
+        mapping.check_exits(exits, every_update=every_update)
         values["format_version"] = self._fit(account, place, name, format, ordering)
         with self._database.write() as transaction:
             rows.lock_parent(transaction, "connections", place)
@@ -145,6 +150,7 @@ class Activations:
         version_attribute: str | None = None,
         refuse_stale: RefuseStale | None = None,
         subject: SubjectForm | None = None,
+        exits: bool | None = None,
         description: str | None = None,
         new_name: str | None = None,
         if_version: int | None = None,
@@ -171,11 +177,14 @@ class Activations:
             "requalification": requalification,
             "refuse_stale": refuse_stale,
             "subject": None if subject is None else mapping.check_subject(subject),
+            "exits": exits,
             "attributes": None if attributes is None else list(mapping.read_attributes(attributes)),
             "triggers": None if triggers is None else list(mapping.read_triggers(triggers)),
         }
         changes = {column: value for column, value in changes.items() if value is not None}
         _check_kinds(changes)
+        planned = {**row, **changes}
+        mapping.check_exits(bool(planned["exits"]), every_update=bool(planned["every_update"]))
         if segments is not None:
             read = mapping.read_segments(segments, _times(row), self._milliseconds())
             changes["segments"] = mapping.dump_segments(read)
@@ -332,6 +341,7 @@ def _activation(row: Row, place: Row, account: Row) -> Activation:
         version_attribute=stored.version_attribute(),
         refuse_stale=stored.refuse_stale(),
         subject=stored.subject(),
+        exits=stored.truth("exits"),
         format=format,
         format_version=format_version,
         created_at=stored.time("created_at"),

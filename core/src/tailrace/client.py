@@ -27,9 +27,11 @@ if TYPE_CHECKING:
     from tailrace.connections import Connections
     from tailrace.deadletters import DeadLetters
     from tailrace.destination import DestinationSpec
+    from tailrace.exits import Exits
     from tailrace.exporting import Preview
     from tailrace.formats import FormatContract
     from tailrace.ledger import Ledger
+    from tailrace.objects import Segment
     from tailrace.pipeline.job import Progress
     from tailrace.planning import Foundation
     from tailrace.registry import PluginRecord, Registry
@@ -95,6 +97,12 @@ class Tailrace:
         from tailrace.runs import Runs
 
         return Runs(self._foundation.database, self.home)
+
+    @property
+    def exits(self) -> Exits:
+        from tailrace.exits import Exits
+
+        return Exits(self)
 
     @property
     def state(self) -> States:
@@ -197,6 +205,47 @@ class Tailrace:
             spool=arguments.whole("spool_bytes", spool_bytes, least=2**20)
             if arguments.truth("spool", spool)
             else None,
+        )
+        return export(self, activation, sources, options)
+
+    def backfill(
+        self,
+        activation: str,
+        sources: object,
+        *,
+        segment: Segment | str,
+        on_progress: Callable[[Progress], None] | None = None,
+        stop: threading.Event | None = None,
+        in_flight: int | None = None,
+        give_up_after: float = 60.0,
+        max_pause: float | None = None,
+        max_line_bytes: int = 16 * 2**20,
+        worker_process: bool = False,
+    ) -> Ledger:
+        """Send what the sources hold of one mapped segment, `[NAMESPACE/]ID`, that was added after its
+        members had been exported; all else is filtered.
+
+        It goes on where the same back-fill left off, and never overtakes an update: what is older than what
+        was delivered of its profile, or was delivered in the same form, is counted as stale or unchanged.
+        Everything else is as with `export`. Raises ConfigurationError also where the activation does not
+        map the segment, or exports every update.
+        """
+        from tailrace.exporting import Options, export
+        from tailrace.objects import MOST_IN_FLIGHT, Segment
+
+        if in_flight is not None:
+            arguments.whole("in_flight", in_flight, least=1, most=MOST_IN_FLIGHT)
+        options = Options(
+            on_progress=on_progress,
+            stop=stop or threading.Event(),
+            in_flight=in_flight,
+            give_up_after=arguments.seconds("give_up_after", give_up_after),
+            max_pause=None if max_pause is None else arguments.seconds("max_pause", max_pause),
+            max_line_bytes=arguments.whole("max_line_bytes", max_line_bytes, least=1),
+            worker_process=worker_process,
+            segment=(
+                segment if isinstance(segment, Segment) else Segment.parse(arguments.text("segment", segment))
+            ),
         )
         return export(self, activation, sources, options)
 

@@ -31,6 +31,8 @@ def letters_left(
     left: dict[int, set[tuple[int, int]]] = {}
     for run in sorted({*before, *cut_off}):
         for number, offset in letters.positions(run):
+            if not number:
+                continue  # of an exit, which no source held: its member is told of, or is one still
             if number not in settled:
                 checkpoint = journal.checkpoint(number)
                 settled[number] = 0 if checkpoint is None else checkpoint.offset

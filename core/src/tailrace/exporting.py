@@ -13,16 +13,17 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tailrace.attending import Attending, open_desk
-from tailrace.cutoff import letters_left
+from tailrace.backfilling import mapped_segment, narrowed
 from tailrace.deadletters import DeadLetterFile
-from tailrace.errors import ConfigurationError, Interrupted, TailraceError, UsageError
+from tailrace.errors import ConfigurationError, UsageError
+from tailrace.exiting import send_waiting
 from tailrace.forking import can_fork
 from tailrace.ledger import Ledger
-from tailrace.opening import Openings, begin, digest_key, journal_folder, open_journal
+from tailrace.objects import RunKind, Segment
+from tailrace.opening import Openings, begin, digest_key, journal_folder, keep_or_drop, open_journal
 from tailrace.pipeline.commit import Commit, Group
 from tailrace.pipeline.compile import Compiled, InvalidUpdate, compile_export
 from tailrace.pipeline.every import projected
-from tailrace.pipeline.export import Running
 from tailrace.pipeline.following import Following
 from tailrace.pipeline.job import Job, Progress
 from tailrace.pipeline.later import Later
@@ -30,18 +31,16 @@ from tailrace.pipeline.pool import Pool, ThreadPool
 from tailrace.pipeline.process import ProcessPool
 from tailrace.pipeline.sources import LongLine, Source, Sources, open_sources
 from tailrace.pipeline.spooled import spoolable
-from tailrace.runs import ledger_of
+from tailrace.recording import recorded, saver, settle_cut_off
 from tailrace.spooling import end_spool, numbering, open_spool, refuse_beside_spool, removing
 from tailrace.state.holders import elsewhere, other_holder
 from tailrace.store.apart import CommitProcess
-from tailrace.takeover import hold_state, taken_over
+from tailrace.takeover import hold_state
 
 if TYPE_CHECKING:
     from tailrace.client import Tailrace
     from tailrace.destination import Exporter
-    from tailrace.objects import Activation
     from tailrace.planning import Prepared
-    from tailrace.runs import Runs
     from tailrace.store.journal import Journal
 
 log = logging.getLogger("tailrace.export")
@@ -81,19 +80,27 @@ class Options:
     take_over: bool = False
     spool: int | None = None
     """Take the input into a spool first, of about so many bytes at most."""
+    segment: Segment | None = None
+    """The one that is back-filled."""
+
+
+NOTHING_NEW = "nothing is new since an earlier run; --from-start reads all of it again"
+NOTHING_NEW_TO_FILL = "nothing is new since the sources were back-filled for this segment"
 
 
 def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
     """Run one export and record it. Raises what the run ended with, its `ledger` set."""
     notes: list[str] = []
     given_sources = _sources(given, options, notes)
-    # A write may not outlast the time after which the run gives up.
-    write_timeout = min(_write_timeout(), max(options.give_up_after, SHORTEST_WRITE))
+    write_timeout = write_timeout_of(options)
     prepared = t.activations.prepare(name, for_export=True, stop=options.stop, write_timeout=write_timeout)
     before = other_holder(t._foundation.database, prepared.activation.id, t.home)
     if before is not None and not options.take_over:
         raise elsewhere(name, before)
     compiled = _compile(prepared)
+    segment = None if options.segment is None else mapped_segment(prepared.activation, options.segment)
+    if segment is not None:
+        compiled = narrowed(compiled, prepared, segment)
     in_flight = options.in_flight or prepared.plan.in_flight
     with ExitStack() as stack:
         apart = _commit_process(t, prepared, options)
@@ -108,15 +115,27 @@ def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
         sources: Sources = given_sources if spool is None else spool
         if spool is not None:
             stack.callback(spool.close)
-        known = _settle_cut_off(t, prepared.activation.id, journal, taken_over=before is not None)
-        run = t.runs.start(prepared.activation, after=t.dead_letters.last_run)
+        known = settle_cut_off(t, prepared.activation.id, journal, taken_over=before is not None)
+        # What waits in a home that did not hold the state is of members it does not know any more.
+        waiting = (
+            []
+            if before is not None
+            else send_waiting(t, prepared, journal, options, in_flight=in_flight, write_timeout=write_timeout)
+        )
+        for sent in waiting:
+            notes.append(f"run {sent.run} sent {sent.delivered:,} exits first, which had waited")
+        keep_or_drop(journal, prepared.activation)
+        kind: RunKind = "export" if segment is None else "backfill"
+        run = t.runs.start(prepared.activation, after=t.dead_letters.last_run, kind=kind)
         log.info("run %d begins: activation %s, version %d", run, name, prepared.activation.version)
 
         def job() -> Job:
             database, id = t._foundation.database, prepared.activation.id
             attending = Attending(run, name, open_desk(t.home, id), options.stop, spool)
             stack.callback(attending.close)
-            openings = Openings(database, id, journal, from_start=options.from_start, notes=notes)
+            openings = Openings(
+                database, id, journal, from_start=options.from_start, notes=notes, segment=segment
+            )
             hold_state(t, prepared.activation, journal, run, before, notes)
             remembering = begin(journal, run, prepared, openings.notes)
             envelope = compiled.envelope
@@ -130,6 +149,7 @@ def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
                 number_of=numbering(spool, openings, database, id),
                 checkpoints_of=openings.checkpoints,
                 read_again=openings.read_again,
+                replay_of=openings.replay_of,
                 remembering=remembering,
                 begin=None if envelope is None else envelope(digest_key(journal)),
                 commit=removing(spool, _committer(journal, run, apart, remembering=remembering is not None)),
@@ -137,6 +157,7 @@ def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
                 known_letters=known,
                 ordering=prepared.activation.ordering,
                 notes=notes,
+                nothing_new=NOTHING_NEW if segment is None else NOTHING_NEW_TO_FILL,
                 in_flight=in_flight,
                 give_up_after=options.give_up_after,
                 write_timeout=write_timeout,
@@ -146,10 +167,10 @@ def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
                 on_progress=options.on_progress,
                 linger=_linger(options),
                 attend=attending,
-                save=_saver(t, prepared.activation, run),
+                save=saver(t, prepared.activation, run),
             )
 
-        return _recorded(t.runs, run, job, partial(end_spool, spool))
+        return recorded(t.runs, run, job, partial(end_spool, spool))
 
 
 def _sources(given: object, options: Options, notes: list[str]) -> Sources:
@@ -211,76 +232,6 @@ def _pool_maker(prepared: Prepared, count: int, options: Options, stack: ExitSta
     return lambda: ThreadPool(exporter(), destination, count)
 
 
-def _recorded(
-    runs: Runs, run: int, job: Callable[[], Job], end: Callable[[Ledger], tuple[Ledger, TailraceError | None]]
-) -> Ledger:
-    """Execute, and record how it ended. `end` completes the ledger, and tells what else went wrong."""
-    running: Running | None = None
-    try:
-        running = Running(job())
-        ledger, error = end(running.execute())
-        if error is not None:
-            raise error
-    except BaseException as error:
-        known = error if isinstance(error, TailraceError) else None
-        ledger = Ledger(run=run) if running is None else running.ledger()
-        if known is not None:
-            known.ledger = ledger = end(known.ledger or ledger)[0]
-        status = "interrupted" if isinstance(error, (Interrupted, KeyboardInterrupt)) else "failed"
-        message = known.message if known is not None else type(error).__name__
-        try:
-            _finish(runs, run, status, known.exit_code if known is not None else 1, message, ledger)
-        except TailraceError as lost:  # the run's own error says more
-            log.warning("run %d is not recorded: %s", run, lost.message)
-        log.info("run %d failed: %s", run, known.code if known is not None else type(error).__name__)
-        raise
-    log.info("run %d finished: %d delivered, %d dead letters", run, ledger.delivered, ledger.dead_lettered)
-    try:
-        _finish(runs, run, "finished", ledger.exit_code, None, ledger)
-    except TailraceError as lost:
-        lost.ledger = ledger
-        raise
-    return ledger
-
-
-def _settle_cut_off(
-    t: Tailrace, activation_id: str, journal: Journal, *, taken_over: bool
-) -> frozenset[tuple[int, int]]:
-    """Record the end of runs whose process died, with what they had committed. Returns the places of
-    the dead letters that such runs left, and that nobody has counted."""
-    found = {run: journal.counts(run) for run in t.runs.cut_off(activation_id)}
-    cut_off = {run: counts for run, counts in found.items() if counts is not None}
-    if taken_over:  # the others began in the home that held the state
-        for run in found.keys() - cut_off.keys():
-            t.runs.interrupt(run, "another home took the state over", t.runs.get(run).ledger)
-    places = letters_left(journal, t.dead_letters, cut_off)
-    for run, counts in cut_off.items():
-        t.runs.interrupt(run, "the process ended before the run did", ledger_of(counts))
-        log.warning("run %d was cut off; an export of its files goes on where they were settled", run)
-    return places
-
-
-def _finish(runs: Runs, run: int, status: str, exit_code: int, error: str | None, ledger: Ledger) -> None:
-    runs.finish(run, status=status, exit_code=exit_code, error=error, ledger=ledger, sources=ledger.sources)
-
-
-def _saver(t: Tailrace, activation: Activation, run: int) -> Callable[[Ledger], None]:
-    """Saves a running export. Not being able to is no reason to stop it; that another home took its state
-    over is."""
-
-    def save(ledger: Ledger) -> None:
-        other = None
-        try:
-            t.runs.save(run, ledger=ledger, sources=ledger.sources)
-            other = other_holder(t._foundation.database, activation.id, t.home)
-        except TailraceError as error:
-            log.warning("run %d cannot be saved: %s", run, error.message)
-        if other is not None:
-            raise taken_over(activation.name, other)
-
-    return save
-
-
 Skipped = Callable[[str | None], None]
 """Told of an update that gives no record: the reason of its dead letter, None where it is filtered."""
 
@@ -339,6 +290,11 @@ def _compile(prepared: Prepared) -> Compiled:
         return compile_export(prepared.activation, plan.key, plan.limits.key_bytes)
     except ValueError as error:
         raise ConfigurationError(f"activation {prepared.activation.name!r}: {error}") from None
+
+
+def write_timeout_of(options: Options) -> float:
+    """A write may not outlast the time after which the run gives up."""
+    return min(_write_timeout(), max(options.give_up_after, SHORTEST_WRITE))
 
 
 def _write_timeout() -> float:

@@ -151,6 +151,17 @@ def check_ordering(given: str, *, every_update: bool) -> str:
     return given
 
 
+def check_exits(given: bool, *, every_update: bool) -> bool:
+    """Raises InvalidSettings where every update is exported: nothing is remembered of members then."""
+    if given and every_update:
+        raise _invalid(
+            "exits",
+            "exits are kept only where changes alone are exported",
+            "add --no-exits, or take --only-changes",
+        )
+    return given
+
+
 def read_triggers(given: Sequence[str] | str) -> tuple[Trigger, ...]:
     """The triggers in the order of TRIGGERS, each once. Raises InvalidSettings."""
     words = set(arguments.texts("triggers", given))

@@ -120,7 +120,8 @@ class Activation:
     `version_attribute` is the XDM path of the value that says how new an update is, None for none.
     `refuse_stale` says which updates are not exported, as they are older than what was delivered:
     `version` by that value, `qualification` by the times of the mapped segments, `none` none.
-    `subject` is how a format with an envelope names the profile: `hashed` or `plain`.
+    `subject` is how a format with an envelope names the profile: `hashed` or `plain`. With `exits` the
+    identities of members are kept, so that they can be told when a segment is removed.
     """
 
     id: str
@@ -148,8 +149,14 @@ class Activation:
     version_attribute: str | None = None
     refuse_stale: RefuseStale = "none"
     subject: SubjectForm = "hashed"
+    exits: bool = False
     created_at: datetime
     updated_at: datetime
+
+
+RunKind = Literal["export", "backfill", "exits"]
+"""What a run sends: the updates of its sources, those of one segment only, or exits of a segment that
+was removed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +168,7 @@ class Run:
     activation_id: str
     activation: str
     activation_version: int
+    kind: RunKind = "export"
     status: str
     exit_code: int | None
     error: str | None

@@ -11,23 +11,30 @@ from pathlib import Path
 import msgspec
 
 from tailrace.errors import StateError, UsageError
-from tailrace.objects import Activation
+from tailrace.objects import Activation, Segment
+from tailrace.pipeline.exits import keeper
 from tailrace.pipeline.identity import Identity
+from tailrace.pipeline.ids import profile_key_reader
 from tailrace.pipeline.job import Remembering
 from tailrace.pipeline.profiles import Secrets, profile_named
 from tailrace.pipeline.remembering import Rules
+from tailrace.pipeline.settle import Replay
 from tailrace.pipeline.sources import Source
 from tailrace.planning import Prepared
 from tailrace.state.database import Database
 from tailrace.state.folders import private_folder
-from tailrace.state.sources import Known, known_sources, reidentify, source_number
+from tailrace.state.sources import Known, highest_source, known_sources, reidentify, source_number
 from tailrace.store.journal import Checkpoint, Journal
+from tailrace.turns import begin_turn, ranks, replay_of
 
 FOLDER = "journal"
 DIGEST_KEY = "digest-key"
 SLOTS = "segments"
 VERSION = "version-attribute"
 SAMPLED = "sample-"
+KEEPS = "keeps"
+BACKFILL = "backfill "
+"""Begins the identity of a source that is back-filled: it has a number and a checkpoint of its own."""
 MOST_SLOTS = 2**15
 """A slot is stored as 15 bits."""
 
@@ -61,7 +68,7 @@ def begin(journal: Journal, run: int, prepared: Prepared, notes: list[str]) -> R
     journal.begin(run, layout)
     if dropped:
         notes.append(f"{_why(layout)}, so what was remembered of {dropped:,} profiles is dropped")
-    return None if activation.every_update else _open_memory(journal, activation, rule)
+    return None if activation.every_update else _open_memory(journal, prepared)
 
 
 def _rule(layout: str) -> str:
@@ -73,8 +80,8 @@ def _why(layout: str) -> str:
     return "the connection or the profile key changed" if layout else "every update is exported"
 
 
-def _open_memory(journal: Journal, activation: Activation, rule: str) -> Remembering:
-    """`rule` tells profiles apart."""
+def _open_memory(journal: Journal, prepared: Prepared) -> Remembering:
+    activation, rule = prepared.activation, prepared.profile_rule
     key = digest_key(journal)
     rules = Rules(activation.triggers, activation.requalification, activation.refuse_stale)
     timed = activation.requalification or activation.refuse_stale == "qualification"
@@ -82,8 +89,9 @@ def _open_memory(journal: Journal, activation: Activation, rule: str) -> Remembe
     segments = [(each.namespace, each.id, each.created_at) for each in activation.segments]
     places = _slots(journal, activation.name, segments if version is None else [*segments, version])
     slots = {(namespace, id): places[namespace, id, created] for namespace, id, created in segments}
-    made = Secrets(key, slots, rule, timed=timed, version=None if version is None else places[version])
-    return Remembering(made, rules, journal.get, journal.refresh)
+    made = Secrets(key, slots, str(rule), timed=timed, version=None if version is None else places[version])
+    keep = keeper(profile_key_reader(rule)) if activation.exits else None
+    return Remembering(made, rules, journal.get, journal.refresh, keep)
 
 
 def digest_key(journal: Journal) -> bytes:
@@ -94,6 +102,22 @@ def digest_key(journal: Journal) -> bytes:
         key = secrets.token_bytes(32)
         journal.keep({DIGEST_KEY: key})
     return key
+
+
+def keep_or_drop(journal: Journal, activation: Activation) -> None:
+    """Note that something is kept for exits from now on, or drop what is kept where none are wanted any
+    more. Raises StateError."""
+    if activation.exits:
+        if not journal.setting(KEEPS):
+            journal.keep({KEEPS: b"yes"})
+    elif journal.setting(KEEPS):
+        journal.drop_kept()
+        journal.keep({KEEPS: b""})
+
+
+def was_delivered_to(journal: Journal, place: str) -> bool:
+    """Whether what is remembered of profiles was delivered to that place."""
+    return journal.layout.rpartition(" ")[2] == place
 
 
 def forget_profile(journal: Journal, activation: str, name: str) -> bool:
@@ -124,6 +148,24 @@ def _version(journal: Journal, activation: Activation) -> Slot | None:
     return ("", path, times) if path else None
 
 
+def version_slot(journal: Journal) -> int | None:
+    """The number under which the last run remembered versions; None where it did not."""
+    stored = journal.setting(VERSION)
+    path, times = ("", 0) if stored is None else _decode_version(stored)
+    return _known_slot(journal, ("", path, times)) if path else None
+
+
+def slot_of(journal: Journal, segment: Segment) -> int | None:
+    """The number of a segment as it is mapped; None where no run began since it is."""
+    return _known_slot(journal, (segment.namespace, segment.id, segment.created_at))
+
+
+def _known_slot(journal: Journal, wanted: Slot) -> int | None:
+    stored = journal.setting(SLOTS)
+    known = [] if stored is None else _decode_slots(stored)
+    return known.index(wanted) if wanted in known else None
+
+
 def _slots(journal: Journal, activation: str, wanted: Sequence[Slot]) -> dict[Slot, int]:
     """The number of each that is wanted, stored before it is used. A segment that was removed and added
     again is another one: nobody kept up with its members meanwhile."""
@@ -142,6 +184,17 @@ def _slots(journal: Journal, activation: str, wanted: Sequence[Slot]) -> dict[Sl
     return places
 
 
+def backfill_prefix(segment: Segment) -> str:
+    """What the identities of sources begin with that are back-filled for a segment. One that was removed
+    and added again is another one."""
+    return f"{BACKFILL}{segment.namespace}/{segment.id} {segment.created_at} "
+
+
+def backfilled(identity: str) -> str | None:
+    """The segment that a source of that identity was back-filled for; None where it was exported."""
+    return identity.removeprefix(BACKFILL).split(" ")[0] if identity.startswith(BACKFILL) else None
+
+
 class Openings:
     """Opens the sources of one run. `notes` tells what a person should know of them."""
 
@@ -153,23 +206,39 @@ class Openings:
         *,
         from_start: bool = False,
         notes: list[str] | None = None,
+        segment: Segment | None = None,
     ) -> None:
-        """`notes` is where the notes go."""
+        """`notes` is where the notes go. `segment` is the one that is back-filled."""
         self._database = database
         self._activation_id = activation_id
         self._journal = journal
         self._from_start = from_start
         self._opened: set[int] = set()
+        self._prefix = "" if segment is None else backfill_prefix(segment)
+        self._rank = ranks(journal)
+        self._replays: dict[int, Replay] = {}
+        self._highest = 0
+        """The highest number of a source; 0 for not known yet."""
+        self._turns: dict[int, int] = {}
+        """By source what it was when its last turn in this run began."""
         self.notes: list[str] = [] if notes is None else notes
 
     def number(self, source: Source) -> int:
         """The number of the source within the activation, stored before anything of it is sent. One
         that cannot be known again is a new one each time."""
+        number = self._number(source)
+        if self._prefix:
+            exported = self._exported(source)
+            place = number if exported is None else exported  # its version is where it was exported
+            self._replays[number] = replay_of(place, self._rank)
+        return number
+
+    def _number(self, source: Source) -> int:
         if source.identity is None:
             return self._new(f"once:{uuid.uuid4()}", source.name)
         path = str(Path(source.name).absolute())
         identity = str(source.identity)
-        known = known_sources(self._database, self._activation_id, source.identity.place, path)
+        known = self._known(source.identity.place, path)
         for other in known:
             if source.shrunk and other.identity.startswith(source.identity.place):
                 self._note(f"{source.name} was cut or written over, so it is read as a new source")
@@ -184,6 +253,7 @@ class Openings:
                 if other.identity != identity:
                     self._reidentify(other, identity)
                 self._sample(source.identity, other.number)
+                self.begin_turn(source, other.number)
                 return other.number
         else:
             if any(other.path == path for other in known):
@@ -205,13 +275,54 @@ class Openings:
         """The same of a source that is read again from its start all the same."""
         return self._journal.checkpoints(number) if self._from_start else ()
 
+    def replay_of(self, number: int) -> Replay | None:
+        """How the updates of the source of that number compare; None where it is not back-filled."""
+        return self._replays.get(number)
+
+    def _known(self, place: str, path: str) -> list[Known]:
+        """What was opened in the same way, exported or back-filled, with identities of files."""
+        prefix = self._prefix
+        return [
+            known._replace(identity=known.identity.removeprefix(prefix))
+            for known in known_sources(self._database, self._activation_id, prefix + place, path)
+            if known.identity.startswith(prefix or BACKFILL) is bool(prefix)
+        ]
+
+    def _exported(self, source: Source) -> int | None:
+        """The number of a source that is back-filled as one that was exported; None where it was not."""
+        if source.identity is None:
+            return None
+        path = str(Path(source.name).absolute())
+        for known in known_sources(self._database, self._activation_id, source.identity.place, path):
+            if source.identity.matches(known.identity):
+                cut = self._has_shrunk(source, source.identity, known)
+                return None if cut or self._was_written_over(source.identity, known.number) else known.number
+        return None
+
+    def begin_turn(self, source: Source, number: int) -> None:
+        """An export reads a source on that was opened before; see `turns`."""
+        if self._prefix or not self._journal.layout:
+            return
+        if not self._highest:  # nobody else opens sources meanwhile
+            self._highest = highest_source(self._database, self._activation_id)
+        if self._turns.get(number, number) >= self._highest:
+            return
+        left = [checkpoint for checkpoint in self._journal.checkpoints(number) if checkpoint]
+        offset = min((checkpoint.offset for checkpoint in left), default=0)
+        if source.size == offset and not source.compressed:
+            return  # nothing is new
+        begin_turn(self._journal, number, offset, self._highest)
+        self._turns[number] = self._highest
+
     def _note(self, note: str) -> None:
         """Once: a file that is followed may come to it every day."""
         if note not in self.notes:
             self.notes.append(note)
 
     def _new(self, identity: str, path: str) -> int:
-        return source_number(self._database, self._activation_id, identity, path)
+        number = source_number(self._database, self._activation_id, self._prefix + identity, path)
+        self._highest = max(self._highest, number)
+        return number
 
     def _sample(self, identity: Identity, number: int) -> None:
         """Keep what tells later whether the file was written over."""
@@ -225,7 +336,7 @@ class Openings:
         return bool(size) and int(size) <= identity.size and identity.sample(int(size)) != sampled
 
     def _reidentify(self, known: Known, identity: str) -> None:
-        reidentify(self._database, self._activation_id, known.number, identity)
+        reidentify(self._database, self._activation_id, known.number, self._prefix + identity)
 
     def _has_shrunk(self, source: Source, identity: Identity, known: Known) -> bool:
         """Whether it is that file, and ends before a place where an earlier run left it."""

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tailrace import arguments
-from tailrace.opening import forget_profile, journal_folder, open_journal
+from tailrace.exiting import waiting_jobs
+from tailrace.opening import backfilled, forget_profile, journal_folder, open_journal
 from tailrace.state.holders import refuse_other
 from tailrace.state.sources import list_sources
 from tailrace.store.compact import compact_parts
@@ -31,6 +32,8 @@ class SourceState:
     offset: int
     line: int
     settled_beyond: int
+    backfill: str | None = None
+    """The segment that it is back-filled for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +45,10 @@ class ActivationState:
     folder: str
     bytes: int
     profiles: int
+    kept: int = 0
+    """Of how many of them identities are kept for exits."""
+    exits_waiting: tuple[str, ...] = ()
+    """Segments that were removed, whose members are to be told yet."""
     sources: tuple[SourceState, ...]
 
 
@@ -136,6 +143,7 @@ class States:
 
     def _look(self, activation: str, *, whole: bool | None = None) -> ActivationState:
         id = self._id(activation)
+        known = self._t.activations.get(activation)
         folder = journal_folder(self._t.home, id)
         found: list[SourceState] = []
         with closing(open_journal(self._t.home, id, activation, whole=whole)) as journal:
@@ -151,10 +159,15 @@ class States:
                         offset=checkpoint.offset,
                         line=checkpoint.line,
                         settled_beyond=behind,
+                        backfill=backfilled(source.identity),
                     )
                 )
-            profiles = journal.profiles()
-            size = journal_size(folder)
-        return ActivationState(
-            activation=activation, folder=str(folder), bytes=size, profiles=profiles, sources=tuple(found)
-        )
+            return ActivationState(
+                activation=activation,
+                folder=str(folder),
+                bytes=journal_size(folder),
+                profiles=journal.profiles(),
+                kept=journal.kept_profiles(),
+                exits_waiting=tuple(job.segment for job in waiting_jobs(journal, known)),
+                sources=tuple(found),
+            )

@@ -12,7 +12,7 @@ from tailrace import arguments
 from tailrace.errors import Interrupted, NotFound, StateError
 from tailrace.handover import ask, queue_folder
 from tailrace.ledger import Ledger, SourcePosition
-from tailrace.objects import Activation, Run, RunStatus
+from tailrace.objects import Activation, Run, RunKind, RunStatus
 from tailrace.state import rows
 from tailrace.state.ids import now
 from tailrace.stored import Stored
@@ -86,13 +86,14 @@ class Runs:
             )
         return tuple(row["id"] for row in found)
 
-    def start(self, activation: Activation, *, after: int = 0) -> int:
+    def start(self, activation: Activation, *, after: int = 0, kind: RunKind = "export") -> int:
         """Record that an export begins, with the version it runs; the run's id, which is higher than
         `after`: dead letters of a database that was lost keep their numbers."""
         values: dict[str, Any] = {
             "activation_id": activation.id,
             "activation": activation.name,
             "activation_version": activation.version,
+            "kind": kind,
             "status": "running",
             "started_at": now(),
             "ledger": Ledger().as_dict(),
@@ -164,6 +165,7 @@ def _run(row: Mapping[str, Any]) -> Run:
         activation_id=stored.text("activation_id"),
         activation=stored.text("activation"),
         activation_version=stored.whole("activation_version"),
+        kind=stored.kind(),
         status=stored.text("status"),
         exit_code=stored.optional("exit_code", stored.whole),
         error=stored.optional("error", stored.text),

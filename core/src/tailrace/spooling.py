@@ -65,6 +65,7 @@ def numbering(
         if spool is None or not isinstance(source, SessionSource):
             return openings.number(source)
         found = source_number(database, activation_id, str(source.identity), source.path)
+        openings.begin_turn(source, found)
         spool.numbered(source, found)
         return found
 

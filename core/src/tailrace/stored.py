@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from tailrace import mapping
 from tailrace.errors import StateError, TailraceError
 from tailrace.ledger import Ledger
-from tailrace.objects import Segment, Trigger
+from tailrace.objects import RunKind, Segment, Trigger
 from tailrace.state import rows
 
 T = TypeVar("T")
@@ -130,6 +130,13 @@ class Stored:
         if self._checked("format", lambda: formats.get(name)).version != version:
             raise self._damaged("format_version")
         return name, version
+
+    def kind(self) -> Any:
+        """Of a run."""
+        found = self.text("kind")
+        if found not in get_args(RunKind):
+            raise self._damaged("kind")
+        return found
 
     def ledger(self) -> Mapping[str, Any]:
         found = self._of("ledger", dict)

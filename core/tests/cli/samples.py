@@ -87,6 +87,7 @@ LEDGER = Ledger(
     sources=(SourcePosition(source="profiles.jsonl", number=1, offset=2_411_003, line=5001),),
     reasons={"no-key": 6},
 )
+TOLD = Ledger(run=4, generated=1204, delivered=1204, writes=3, seconds=0.4)
 FAILED = Ledger(run=4, received=2000, delivered=1500, pending=500, writes=4, seconds=61.2)
 RUN = Run(
     id=3,
@@ -222,9 +223,14 @@ SHAPES: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     ),
     (("activation list",), {"activations": ["…"]}),
     (("preview",), {"records": [PREVIEW], "filtered": 3, "invalid": {"not-an-object": 1}}),
-    (("export", "any ending, dead letters or not"), {"ledger": shapes.plain(LEDGER)}),
+    (("activation exits",), {"exits": ["…"]}),
     (
-        ("export", "ended by an error"),
+        ("activation update --emit-exits",),
+        {"activation": "…", "exits": [shapes.plain(TOLD)]},
+    ),
+    (("export", "backfill", "any ending, dead letters or not"), {"ledger": shapes.plain(LEDGER)}),
+    (
+        ("export", "backfill", "ended by an error"),
         {"ledger": shapes.plain(FAILED), "error": error_shape(DOWN)},
     ),
     (("state show", "state verify"), {"state": shapes.plain(STATE)}),

@@ -194,7 +194,7 @@ def test_update_changes_what_is_refused_as_stale(run: Run, activation: None) -> 
 def test_show_says_what_is_exported(run: Run, activation: None) -> None:
     lines = run("activation", "show", "hot").out.splitlines()
     start = next(number for number, line in enumerate(lines) if line.startswith("every update"))
-    assert [line.split() for line in lines[start : start + 9]] == [
+    assert [line.split() for line in lines[start : start + 10]] == [
         ["every", "update", "no"],
         ["triggers", "segments"],
         ["identities"],
@@ -204,6 +204,7 @@ def test_show_says_what_is_exported(run: Run, activation: None) -> None:
         ["version", "attribute", "none"],
         ["refuse", "stale", "none"],
         ["subject", "hashed"],
+        ["exits", "no"],
     ]
 
 

@@ -87,6 +87,7 @@ def keys(value: Any) -> Any:
         ("activation show", ["hot"]),
         ("preview", ["hot", "SOURCE"]),
         ("export", ["hot", "SOURCE"]),
+        ("activation exits", ["hot"]),
         ("state show", ["hot"]),
         ("state verify", ["hot"]),
         ("runs show", ["1"]),

@@ -43,6 +43,7 @@ def test_what_is_remembered_is_shown(run: Run, source: Path) -> None:
     (remembered,) = json.loads(run("state", "show", "hot", "--json").out)["state"]["sources"]
     assert remembered == {
         "number": 1, "source": str(source), "offset": source.stat().st_size, "line": 4, "settled_beyond": 0,
+            "backfill": None,
     }  # fmt: skip
     assert run("state", "verify", "hot").out.startswith("the state of hot is whole: ")
 

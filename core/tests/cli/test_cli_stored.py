@@ -56,7 +56,7 @@ def test_a_row_that_is_not_understood(
 @pytest.mark.usefixtures("activation", "profiles")
 @pytest.mark.parametrize(
     ("column", "value"),
-    [("ledger", '{"received":"x"}'), ("ledger", "{}"), ("sources", "[3]")],
+    [("ledger", '{"received":"x"}'), ("ledger", "{}"), ("sources", "[3]"), ("kind", "party")],
 )
 def test_a_run_that_is_not_understood(run: Run, box: Path, column: str, value: str) -> None:
     assert run(*EXPORT).code == 5

@@ -19,8 +19,9 @@ from tailrace import (
     Segment,
     StaleVersion,
     Tailrace,
+    UsageError,
 )
-from tailrace.state.sources import source_number
+from tailrace.state.sources import highest_source, source_number
 
 MOMENT = 1_700_000_000_000
 
@@ -209,6 +210,28 @@ def test_update_changes_what_is_exported(furnished: Tailrace) -> None:
     assert update("hot", requalification=False, profile_key="default", triggers="segments").version == 7
     updated = furnished.activations.get("hot")
     assert (updated.triggers, updated.requalification, updated.profile_key) == (("segments",), False, None)
+
+
+def test_the_highest_number_of_a_source_is_known(furnished: Tailrace) -> None:
+    database, id = furnished._foundation.database, furnished.activations.get("hot").id
+    assert highest_source(database, id) == 0
+    for number in (1, 2):
+        assert source_number(database, id, f"file:{number}", "a.jsonl") == number
+        assert highest_source(database, id) == number
+    assert highest_source(database, "another") == 0
+
+
+def test_exits_need_changes(furnished: Tailrace) -> None:
+    add, update = furnished.activations.add, furnished.activations.update
+    assert not furnished.activations.get("hot").exits
+    assert add("kept", connection="leads", segments=["7"], exits=True).exits
+    with pytest.raises(InvalidSettings, match="only where changes alone are exported"):
+        add("every", connection="leads", segments=["7"], exits=True, every_update=True)
+    with pytest.raises(InvalidSettings, match="only where changes alone are exported"):
+        update("kept", every_update=True)
+    assert update("kept", every_update=True, exits=False).version == 2
+    with pytest.raises(UsageError):
+        update("hot", exits=1)  # type: ignore[arg-type]
 
 
 def test_no_order_needs_every_update(furnished: Tailrace) -> None:

@@ -11,9 +11,11 @@ import pytest
 from core.tests.state.depot import ACCOUNT
 from core.tests.state.homes import make_old, mode, opened, revision, schema, together
 from tailrace import StateError, Tailrace
+from tailrace.ledger import Ledger
 from tailrace.mapping import TRIGGERS
 from tailrace.state import rows, tables
 from tailrace.state.database import open_database
+from tailrace.state.ids import now
 from tailrace.state.revision import REVISION, REVISIONS
 from tailrace.state.sources import source_number
 from tailrace.state.upgrade import run
@@ -70,6 +72,26 @@ def test_without_order_every_update_goes_on_being_exported(
         assert (found.triggers, found.requalification) == (TRIGGERS, False)
         assert found.profile_key is None
         assert (found.version_attribute, found.refuse_stale, found.subject) == (None, "none", "hashed")
+
+
+def test_runs_of_before_were_exports_and_nothing_is_kept(home: Path, database_url: str | None) -> None:
+    with opened(home, database_url) as database:
+        make_old(database, "0004", ordering="key")
+        old = {
+            "activation_id": "a-hot",
+            "activation": "hot",
+            "activation_version": 1,
+            "status": "finished",
+            "started_at": now(),
+            "ledger": Ledger().as_dict(),
+            "sources": [],
+        }
+        with database.write() as transaction:
+            transaction.execute(rows.insertion("runs", old), **old)
+
+    with Tailrace(home, database_url=database_url) as t:
+        assert not t.activations.get("hot").exits
+        assert [run.kind for run in t.runs.list()] == ["export"]
 
 
 def test_an_activation_of_the_first_version_exports_every_update(

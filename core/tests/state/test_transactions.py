@@ -56,6 +56,7 @@ ACTIVATION = {
     "version_attribute": "rev",
     "refuse_stale": "version",
     "subject": "plain",
+    "exits": False,
     "format": "xdm-json",
     "format_version": "1",
 }
@@ -138,8 +139,8 @@ def test_a_file_holds_what_it_always_held(file: Database) -> None:
     assert raw(file, f"SELECT {columns} FROM accounts") == [RAW]
     columns = "enabled, include_segment_names, include_segment_timestamps, segments, attributes, identities"
     assert raw(file, f"SELECT {columns} FROM activations") == [(1, 0, 1, "[]", '["a.b"]', None)]
-    columns = "every_update, triggers, requalification, profile_key"
-    assert raw(file, f"SELECT {columns} FROM activations") == [(1, '["identities"]', 0, None)]
+    columns = "every_update, triggers, requalification, profile_key, exits"
+    assert raw(file, f"SELECT {columns} FROM activations") == [(1, '["identities"]', 0, None, 0)]
     columns = "version_attribute, refuse_stale, subject"
     assert raw(file, f"SELECT {columns} FROM activations") == [("rev", "version", "plain")]
     assert raw(file, "SELECT typeof(settings), typeof(created_at) FROM accounts") == [("text", "text")]

@@ -111,7 +111,7 @@ def test_what_is_forgotten_is_forgotten_before_any_share(
         ]
         journal.commit(1, shares(received=4), forget=forgotten)
         assert [name for name, _ in commits[:3]] == ["journal-02.mdb", "journal-15.mdb", "journal.mdb"]
-        assert commits[0][1] == [b"p" + forgotten[1]]
+        assert sorted(commits[0][1]) == [b"e" + forgotten[1], b"p" + forgotten[1]]
         assert len(commits) == 2 + PARTS
 
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 import typer
 
-from tailrace.cli import complete, listing
+from tailrace.cli import complete, exitings, listing, shapes
 from tailrace.cli.changes import (
+    EmitExits,
     EveryUpdate,
+    Exits,
     ProfileKey,
     RefuseStaleOption,
     Requalification,
     Subject,
     Triggers,
     VersionAttribute,
+    changed_attributes,
+    changed_segments,
     tell_effects,
     warn_of_moving_key,
 )
@@ -23,10 +26,14 @@ from tailrace.cli.console import Console
 from tailrace.cli.options import (
     ActivationName,
     Description,
+    GiveUpAfter,
     IfVersion,
+    InFlight,
+    MaxPause,
     Memberships,
     NewName,
     Ordering,
+    Quiet,
     Rename,
     command,
     noun,
@@ -139,6 +146,7 @@ def add(
     version_attribute: VersionAttribute = None,
     refuse_stale: RefuseStaleOption = None,
     subject: Subject = None,
+    exits: Exits = None,
     description: Description = None,
 ) -> None:
     """Add an activation. Its form is checked; the network is not touched."""
@@ -166,6 +174,7 @@ def add(
             version_attribute=version_attribute,
             refuse_stale=refuse_stale or "none",
             subject=subject or "hashed",
+            exits=exits or False,
             description=description or "",
         )
         listing.stored(console, "activation", activation, f"activation {activation.name} added")
@@ -212,6 +221,7 @@ def update(
         list[str] | None,
         typer.Option("--remove-segment", metavar="[NAMESPACE/]ID", show_default=False, help="Drop one."),
     ] = None,
+    emit_exits: EmitExits = False,
     attribute: Attributes = None,
     add_attribute: Annotated[
         list[str] | None,
@@ -250,11 +260,18 @@ def update(
     version_attribute: VersionAttribute = None,
     refuse_stale: RefuseStaleOption = None,
     subject: Subject = None,
+    exits: Exits = None,
     description: Description = None,
     new_name: Rename = None,
     if_version: IfVersion = None,
 ) -> None:
-    """Change what is given; the rest stays. --segment, --attribute and --trigger replace the whole list."""
+    """Change what is given; the rest stays. --segment, --attribute and --trigger replace the whole list.
+
+    The network is touched with --emit-exits alone. What of the exits cannot be sent waits, and goes out
+    first when the activation is exported next, or by `tailrace activation exits NAME`.
+    """
+    if emit_exits and not remove_segment:
+        raise UsageError("--emit-exits needs --remove-segment", hint="name the segment whose members exit")
     changes: dict[str, Any] = {
         "memberships": memberships,
         "include_segment_names": include_segment_names,
@@ -269,6 +286,7 @@ def update(
         "version_attribute": version_attribute,
         "refuse_stale": refuse_stale,
         "subject": subject,
+        "exits": exits,
         "description": description,
         "new_name": new_name,
         "if_version": if_version,
@@ -284,20 +302,48 @@ def update(
             changes["if_version"] = if_version if if_version is not None else current.version
             if add_segment or remove_segment:
                 base = current.segments if segment is None else [Segment.parse(each) for each in segment]
-                changes["segments"] = _changed_segments(base, add_segment or (), remove_segment or ())
+                changes["segments"] = changed_segments(base, add_segment or (), remove_segment or ())
             if add_attribute or remove_attribute:
                 start = current.attributes if attribute is None else attribute
-                changes["attributes"] = _changed_attributes(
-                    start, add_attribute or (), remove_attribute or ()
-                )
+                changes["attributes"] = changed_attributes(start, add_attribute or (), remove_attribute or ())
         given = {key: value for key, value in changes.items() if value is not None}
         tell_effects(console, t, t.activations.get(name), given)
-        activation = t.activations.update(name, **given)
-        listing.stored(
+        if emit_exits:
+            activation = t.exits.remove(name, remove_segment or (), **given)
+        else:
+            activation = t.activations.update(name, **given)
+        done = f"activation {activation.name} is at version {activation.version}"
+        if not emit_exits:
+            listing.stored(console, "activation", activation, done)
+            return
+        if not console.json:
+            console.print(done)
+        exitings.send(console, t, activation.name, {"activation": shapes.stored(activation)})
+
+
+@command(app, "exits")
+def exits_(
+    console: Console,
+    name: ActivationName,
+    give_up_after: GiveUpAfter = 60.0,
+    max_pause: MaxPause = None,
+    in_flight: InFlight = None,
+    quiet: Quiet = False,
+) -> None:
+    """Send the exits that wait: one record to each member of a segment that was removed with --emit-exits.
+
+    The same command again goes on where it was. The next export does so too, before it reads.
+    """
+    with console.open() as t:
+        exitings.send(
             console,
-            "activation",
-            activation,
-            f"activation {activation.name} is at version {activation.version}",
+            t,
+            name,
+            {},
+            give_up_after=give_up_after,
+            max_pause=max_pause,
+            in_flight=in_flight,
+            quiet=quiet,
         )
 
 
@@ -337,28 +383,3 @@ def _namespaces(text: str) -> tuple[str, ...] | None:
     if "" in names:
         raise UsageError("--identities holds an empty namespace", hint="write --identities all|NS,NS")
     return names
-
-
-def _changed_segments(current: Sequence[Segment], add: Sequence[str], remove: Sequence[str]) -> list[Segment]:
-    kept = _by_key("--segment", current)
-    for text in remove:
-        gone = Segment.parse(text)
-        if kept.pop((gone.namespace, gone.id), None) is None:
-            raise UsageError(f"--remove-segment {text}: the activation does not have it")
-    kept |= _by_key("--add-segment", map(Segment.parse, add))
-    return list(kept.values())
-
-
-def _by_key(option: str, segments: Iterable[Segment]) -> dict[tuple[str, str], Segment]:
-    found: dict[tuple[str, str], Segment] = {}
-    for each in segments:
-        if found.setdefault((each.namespace, each.id), each) is not each:
-            raise UsageError(f"{option} {each.namespace}/{each.id} is given twice")
-    return found
-
-
-def _changed_attributes(current: Sequence[str], add: Sequence[str], remove: Sequence[str]) -> list[str]:
-    for path in remove:
-        if path not in current:
-            raise UsageError(f"--remove-attribute {path}: the activation does not have it")
-    return list(dict.fromkeys([*(path for path in current if path not in remove), *add]))

@@ -21,6 +21,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Run": {
         "preview": ("preview", "Show the exact records and keys; nothing is sent."),
         "export": ("exports", "Send the updates of one or more sources to the destination."),
+        "backfill": ("backfills", "Send the members of a segment that was added to an activation."),
         "demo": ("demonstration", "The whole way on a stream that runs on this machine."),
     },
     "Prove": {

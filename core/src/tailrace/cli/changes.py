@@ -1,15 +1,16 @@
-"""Options of an activation that say which updates are exported, and the hint on a key that can move."""
+"""Options of an activation that say which updates are exported, what a change of them does, and the hint on
+a key that can move."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tailrace.cli import render
 from tailrace.cli.console import Console
-from tailrace.errors import ActivationBusy, TailraceError
+from tailrace.errors import ActivationBusy, TailraceError, UsageError
 from tailrace.mapping import (
     REFUSE_STALE,
     SUBJECTS,
@@ -18,7 +19,7 @@ from tailrace.mapping import (
     read_profile_key,
     read_version_attribute,
 )
-from tailrace.objects import RefuseStale, SubjectForm
+from tailrace.objects import RefuseStale, Segment, SubjectForm
 
 if TYPE_CHECKING:
     from tailrace.client import Tailrace
@@ -49,6 +50,23 @@ Requalification = Annotated[
         "--requalification/--no-requalification",
         show_default=False,
         help="Count a newer lastQualificationTime alone as a change, or do not (the default).",
+    ),
+]
+Exits = Annotated[
+    bool | None,
+    typer.Option(
+        "--exits/--no-exits",
+        show_default=False,
+        help="Keep the identities of members, so that they can be told when a segment is removed; set it "
+        "before members are exported. Off unless given.",
+    ),
+]
+EmitExits = Annotated[
+    bool,
+    typer.Option(
+        "--emit-exits",
+        show_default=False,
+        help="With --remove-segment: send one `exited` record to each member, now. Needs --exits.",
     ),
 ]
 ProfileKey = Annotated[
@@ -111,20 +129,32 @@ def tell_effects(console: Console, t: Tailrace, activation: Activation, changes:
     if not effects:
         return
     try:
-        count = t.state.show(activation.name).profiles
+        state = t.state.show(activation.name)
     except ActivationBusy:
-        whom = "all known profiles (how many cannot be told while one exports)"
+        counts = None
     except TailraceError:
         return  # a damaged store is for the next export to tell of
     else:
-        if not count:
-            return
-        whom = f"{render.count(count)} {'profile' if count == 1 else 'profiles'}"
+        counts = (state.profiles, state.kept)
     for effect in effects:
-        console.warn(effect.format(whom))
+        if counts is None:
+            console.warn(effect.format("all known profiles (how many cannot be told while one exports)"))
+        elif count := counts[effect is _KEPT_NO_MORE]:
+            console.warn(effect.format(f"{render.count(count)} {'profile' if count == 1 else 'profiles'}"))
+
+
+_KEPT_NO_MORE = "the next export drops what is kept for the exits of {}"
+_KEPT_FROM_NOW = "of {} nothing is kept for exits until their next record"
 
 
 def _effects(activation: Activation, changes: Mapping[str, Any]) -> list[str]:
+    kept = []
+    if changes.get("exits", activation.exits) != activation.exits:
+        kept = [_KEPT_FROM_NOW if changes["exits"] else _KEPT_NO_MORE]
+    return [*_effects_on_memory(activation, changes), *kept]
+
+
+def _effects_on_memory(activation: Activation, changes: Mapping[str, Any]) -> list[str]:
     if changes.get("every_update", False) and not activation.every_update:
         return ["the next export drops what is remembered of {}"]
     if activation.every_update:
@@ -168,3 +198,30 @@ def _effects_on_subjects(activation: Activation, changes: Mapping[str, Any]) -> 
     named = changes.get("subject", activation.subject) != activation.subject
     if named and changes.get("format", activation.format) == activation.format == "cloudevents":
         yield "records of {} get another subject from now on"
+
+
+def changed_segments(current: Sequence[Segment], add: Sequence[str], remove: Sequence[str]) -> list[Segment]:
+    """The segments, without those of `remove` and with those of `add`. Raises UsageError."""
+    kept = _by_key("--segment", current)
+    for text in remove:
+        gone = Segment.parse(text)
+        if kept.pop((gone.namespace, gone.id), None) is None:
+            raise UsageError(f"--remove-segment {text}: the activation does not have it")
+    kept |= _by_key("--add-segment", map(Segment.parse, add))
+    return list(kept.values())
+
+
+def _by_key(option: str, segments: Iterable[Segment]) -> dict[tuple[str, str], Segment]:
+    found: dict[tuple[str, str], Segment] = {}
+    for each in segments:
+        if found.setdefault((each.namespace, each.id), each) is not each:
+            raise UsageError(f"{option} {each.namespace}/{each.id} is given twice")
+    return found
+
+
+def changed_attributes(current: Sequence[str], add: Sequence[str], remove: Sequence[str]) -> list[str]:
+    """The same of attributes."""
+    for path in remove:
+        if path not in current:
+            raise UsageError(f"--remove-attribute {path}: the activation does not have it")
+    return list(dict.fromkeys([*(path for path in current if path not in remove), *add]))

@@ -10,11 +10,21 @@ import typer
 
 from tailrace.cli import progress, render, shapes
 from tailrace.cli.console import Console
-from tailrace.cli.options import ActivationName, SourcesIfAny, check_sources, command, verb
+from tailrace.cli.options import (
+    ActivationName,
+    GiveUpAfter,
+    InFlight,
+    MaxLineBytes,
+    MaxPause,
+    Quiet,
+    SourcesIfAny,
+    check_sources,
+    command,
+    verb,
+)
 from tailrace.cli.signals import stop_on_signals
 from tailrace.errors import TailraceError, UsageError
 from tailrace.ledger import Ledger
-from tailrace.objects import MOST_IN_FLIGHT
 
 if TYPE_CHECKING:
     from tailrace.client import Tailrace
@@ -27,41 +37,10 @@ def export(
     console: Console,
     name: ActivationName,
     sources: SourcesIfAny = None,
-    give_up_after: Annotated[
-        float,
-        typer.Option(
-            "--give-up-after",
-            metavar="SECONDS",
-            min=0,
-            help="Stop when no record was accepted for so long.",
-        ),
-    ] = 60.0,
-    max_pause: Annotated[
-        float | None,
-        typer.Option(
-            "--max-pause",
-            metavar="SECONDS",
-            min=0,
-            show_default=False,
-            help="How long to wait for a missing permission, stream or key to be granted "
-            "(default: 300, and 0 until a record was accepted).",
-        ),
-    ] = None,
-    in_flight: Annotated[
-        int | None,
-        typer.Option(
-            "--in-flight",
-            metavar="N",
-            min=1,
-            max=MOST_IN_FLIGHT,
-            show_default=False,
-            help="Requests at the same time (default: what the destination says, often 8).",
-        ),
-    ] = None,
-    max_line_bytes: Annotated[
-        int,
-        typer.Option("--max-line-bytes", metavar="N", min=1, help="A longer line becomes a dead letter."),
-    ] = 16 * 2**20,
+    give_up_after: GiveUpAfter = 60.0,
+    max_pause: MaxPause = None,
+    in_flight: InFlight = None,
+    max_line_bytes: MaxLineBytes = 16 * 2**20,
     from_start: Annotated[
         bool,
         typer.Option(
@@ -109,9 +88,7 @@ def export(
             show_default=False,
         ),
     ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Show no progress.", show_default=False)
-    ] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Send the updates of the sources to the activation's destination.
 
@@ -158,9 +135,9 @@ def export(
     except TailraceError as error:
         if error.ledger is None:
             raise
-        _show(console, error.ledger, error)
+        show_ledger(console, error.ledger, error)
         raise typer.Exit(error.exit_code) from None
-    _show(console, ledger, None)
+    show_ledger(console, ledger, None)
     if changed is not None:
         console.warn(changed)
     if ledger.exit_code:
@@ -180,7 +157,7 @@ def _changed(t: Tailrace, ledger: Ledger) -> str | None:
     )
 
 
-def _show(console: Console, ledger: Ledger, error: TailraceError | None) -> None:
+def show_ledger(console: Console, ledger: Ledger, error: TailraceError | None) -> None:
     """The ledger on standard output; then, on standard error, the error and what to look at."""
     if console.json:
         console.result({"ledger": shapes.plain(ledger)}, error)

@@ -17,6 +17,7 @@ from typer.core import TyperCommand
 from tailrace.cli import complete
 from tailrace.cli.console import Console
 from tailrace.errors import Interrupted, SourceNotFound
+from tailrace.objects import MOST_IN_FLIGHT
 
 Json = Annotated[
     bool, typer.Option("--json", help="Write one JSON object to standard output.", show_default=False)
@@ -109,6 +110,42 @@ IfVersion = Annotated[
         help="Refuse if it is no longer at this version.",
     ),
 ]
+GiveUpAfter = Annotated[
+    float,
+    typer.Option(
+        "--give-up-after",
+        metavar="SECONDS",
+        min=0,
+        help="Stop when no record was accepted for so long.",
+    ),
+]
+MaxPause = Annotated[
+    float | None,
+    typer.Option(
+        "--max-pause",
+        metavar="SECONDS",
+        min=0,
+        show_default=False,
+        help="How long to wait for a missing permission, stream or key to be granted "
+        "(default: 300, and 0 until a record was accepted).",
+    ),
+]
+InFlight = Annotated[
+    int | None,
+    typer.Option(
+        "--in-flight",
+        metavar="N",
+        min=1,
+        max=MOST_IN_FLIGHT,
+        show_default=False,
+        help="Requests at the same time (default: what the destination says, often 8).",
+    ),
+]
+MaxLineBytes = Annotated[
+    int,
+    typer.Option("--max-line-bytes", metavar="N", min=1, help="A longer line becomes a dead letter."),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.", show_default=False)]
 Memberships = Literal["mapped", "all"]
 Ordering = Literal["key", "none"]
 

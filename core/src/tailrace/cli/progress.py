@@ -45,7 +45,8 @@ class Meter:
 
     def add(self, progress: Progress) -> None:
         now = self.clock()
-        self._samples.append((now, progress.ledger.received, met_bytes(progress)))
+        ledger = progress.ledger
+        self._samples.append((now, ledger.received + ledger.generated, met_bytes(progress)))
         while len(self._samples) > 2 and now - self._samples[0][0] > RATE_OVER:
             self._samples.popleft()
 
@@ -82,6 +83,7 @@ def facts(progress: Progress, meter: Meter) -> list[tuple[str, str]]:
     ledger = progress.ledger
     shown = [
         ("read", count(ledger.received)),
+        *([("generated", count(ledger.generated))] if ledger.generated else []),
         ("exported", count(ledger.delivered)),
         ("rate", f"{count(round(meter.rate))}/s"),
         ("in flight", count(progress.in_flight)),

@@ -122,7 +122,8 @@ def ledger(value: Ledger) -> str:
 
 
 def _footnotes(value: Ledger) -> list[str]:
-    rate = f", {count(round(value.received / value.seconds))} updates/s" if value.seconds > 0 else ""
+    into = value.received + value.generated
+    rate = f", {count(round(into / value.seconds))} updates/s" if value.seconds > 0 else ""
     lines = [f"took {duration(value.seconds)}{rate}"]
     sends = [
         (value.writes, "write", "writes"),

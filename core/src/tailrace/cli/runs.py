@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 app = noun("runs", "Finished and running exports, with their ledgers.")
 
 NUMBERS = ("RECEIVED", "DELIVERED", "DEAD", "PENDING")
+GENERATED = "GENERATED"
+"""Shown where a run has any."""
 HEAD = ("RUN", "STARTED (UTC)", "STATUS", *NUMBERS, "ACTIVATION")
 
 
@@ -27,7 +29,10 @@ def list_(console: Console) -> None:
         if console.json:
             console.result({"runs": [shapes.plain(run) for run in found]})
         elif found:
-            console.print(render.table(HEAD, map(_row, found), right=("RUN", *NUMBERS)))
+            generated = any(run.ledger.generated for run in found)
+            numbers = (NUMBERS[0], GENERATED, *NUMBERS[1:]) if generated else NUMBERS
+            rows = [_row(run, generated=generated) for run in found]
+            console.print(render.table((*HEAD[:3], *numbers, HEAD[-1]), rows, right=("RUN", *numbers)))
         else:
             console.note("no runs; start one with: tailrace export ACTIVATION SOURCE")
 
@@ -45,6 +50,7 @@ def show(console: Console, run: Annotated[int, typer.Argument(metavar="ID", help
                 [
                     ("run", value.id),
                     ("activation", f"{value.activation} (version {value.activation_version})"),
+                    *([("kind", value.kind)] if value.kind != "export" else []),
                     ("status", value.status),
                     ("exit code", value.exit_code),
                     *([("error", value.error)] if value.error else []),
@@ -108,13 +114,15 @@ def _told(console: Console, value: RunStatus, what: str) -> None:
         console.note(f"run {value.run} of {value.activation} {what}")
 
 
-def _row(run: Run) -> list[object]:
+def _row(run: Run, *, generated: bool) -> list[object]:
     ledger = run.ledger
-    numbers = (ledger.received, ledger.delivered, ledger.dead_lettered, ledger.pending)
+    numbers = [ledger.received, ledger.delivered, ledger.dead_lettered, ledger.pending]
+    if generated:
+        numbers.insert(1, ledger.generated)
     return [
         run.id,
         render.minute(run.started_at),
         run.status,
         *map(render.count, numbers),
-        run.activation,
+        run.activation if run.kind == "export" else f"{run.activation} ({run.kind})",
     ]

@@ -11,7 +11,7 @@ from tailrace.cli.console import Console
 from tailrace.cli.options import ActivationName, command, noun
 
 if TYPE_CHECKING:
-    from tailrace.remembered import ActivationState, RepairedState
+    from tailrace.remembered import ActivationState, RepairedState, SourceState
 
 app = noun("state", "What an activation remembers between runs: how far each source is settled.")
 
@@ -129,16 +129,22 @@ def _show_repaired(console: Console, repaired: RepairedState) -> None:
         )
 
 
+def _named(source: SourceState) -> str:
+    return source.source if source.backfill is None else f"{source.source} (back-fill of {source.backfill})"
+
+
 def _show(console: Console, state: ActivationState) -> None:
     if console.json:
         console.result({"state": shapes.plain(state)})
     elif state.sources or state.profiles:
         rows = [
-            (s.number, *map(render.count, (s.line, s.offset, s.settled_beyond)), s.source)
+            (s.number, *map(render.count, (s.line, s.offset, s.settled_beyond)), _named(s))
             for s in state.sources
         ]
         console.print(render.table(HEAD, rows, right=HEAD[:-1], shorten={"SOURCE": "left"}))
         if state.profiles:
             console.note(f"{state.profiles:,} profiles are remembered")
+        for segment in state.exits_waiting:
+            console.note(f"exits of {segment} wait: tailrace activation exits {state.activation}")
     else:
         console.note(f"nothing is remembered of {state.activation} yet")

@@ -6,19 +6,25 @@ lane. So it is compared with what really arrived, whatever became of the records
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tailrace.pipeline.compile import Compiled, InvalidUpdate
 from tailrace.pipeline.delivery import Settled
+from tailrace.pipeline.identities import Found
 from tailrace.pipeline.lanes import Entry, Lanes, Name
 from tailrace.pipeline.memory import Change, Memory
 from tailrace.pipeline.pack import Packed
 from tailrace.pipeline.remembering import Rules, changes, doubtful, remembered_place, value_of
-from tailrace.pipeline.settle import Track
+from tailrace.pipeline.settle import Replay, Track
 from tailrace.pipeline.sketch import Sketch, Sketcher
 from tailrace.pipeline.tally import Tally
+from tailrace.pipeline.version import Version
 from tailrace.store.journal import part_of
+
+Keep = Callable[[str, Any, "Found | None", bytes], bytes]
+"""From a partition key, a selected update, its identities and its line to what is kept of the profile for its
+exits."""
 
 
 class Changes:
@@ -34,8 +40,10 @@ class Changes:
         tally: Tally,
         *,
         by_key: bool,
+        keep: Keep | None = None,
     ) -> None:
-        """With `by_key` records of one partition key go out one after the other, too."""
+        """With `by_key` records of one partition key go out one after the other, too. `keep` gives what is
+        kept of a profile for its exits."""
         self._glance = sketcher.glance
         self._profile = sketcher.profile
         self._quick = sketcher.quick
@@ -48,6 +56,7 @@ class Changes:
         self._lanes = lanes
         self._tally = tally
         self._by_key = by_key
+        self._keep = keep
 
     def detect(self, update: Any, line: bytes, track: Track, offset: int, number: int) -> Packed | None:
         """The record of an update that was looked at and differs; nothing of its profile is on its way.
@@ -59,9 +68,11 @@ class Changes:
             busy = self._lanes.is_busy(profile)
             if not busy:
                 remembered = self.memory.get(profile, quick)
-                if remembered is not None and remembered.startswith(quick) and not track.again:
-                    self._count(profile, None)
-                    return None
+                if remembered is not None and remembered.startswith(quick):
+                    if not track.replayed:
+                        self._count(profile, None)
+                        return None
+                    remembered = self.memory.get(profile)  # what else it says counts, and is to be checked
         key, update, found = self._complete(update, line)
         if profile is None:
             profile = self._profile(found)
@@ -71,9 +82,11 @@ class Changes:
             remembered = None if busy else self.memory.get(profile)
         if busy:
             record = (key, self._encode(update), line, track, offset, number, None)
-            self._wait(profile, self._sketch(update, found, quick), record)
+            self._wait(
+                profile, self._sketch(update, found, quick), record, self._kept(key, update, found, line)
+            )
             return None
-        again = self._again(profile, remembered, line, track, offset, number) if track.again else None
+        again = self._again(profile, remembered, line, track, offset, number) if track.replayed else None
         if again:
             self._count(profile, again)
             return None
@@ -84,10 +97,15 @@ class Changes:
             return None
         others = [other for other in sketch.others if other != profile] if "identities" in groups else []
         if others and any(map(self._lanes.is_busy, others)):
-            self._wait(profile, sketch, (key, self._encode(update), line, track, offset, number, None))
+            record = (key, self._encode(update), line, track, offset, number, None)
+            self._wait(profile, sketch, record, self._kept(key, update, found, line))
+            return None
+        if others and self._overtakes(others, track, offset):
+            self._count(profile, True)
             return None
         value = value_of(sketch, track.place(offset), remembered)
-        change = Change(profile, value, others, others)
+        kept = None if self._keep is None else self._keep(key, update, found, line)
+        change = Change(profile, value, others, others, False, kept)
         return key, self._encode(update), line, track, offset, number, change
 
     def compare(self, entry: Entry) -> Packed | None:
@@ -98,14 +116,17 @@ class Changes:
         key, _, line, track, offset, number, _ = entry.record
         held = [other for other in sketch.others if other != profile]
         remembered = self.memory.get(profile)
-        again = self._again(profile, remembered, line, track, offset, number) if track.again else None
+        again = self._again(profile, remembered, line, track, offset, number) if track.replayed else None
         groups = [] if again else changes(sketch, remembered, self._rules)
+        others = held if "identities" in groups else []
+        if others and self._overtakes(others, track, offset):
+            groups, again = [], True
         if not groups:
             self._count(profile, again)
             self._lanes.settled((key, profile, *held))
             return None
         value = value_of(sketch, track.place(offset), remembered)
-        return (*entry.record[:6], Change(profile, value, held if "identities" in groups else [], held))
+        return (*entry.record[:6], Change(profile, value, others, held, kept=entry.kept))
 
     def let_go(self, record: Packed) -> None:
         """A record that was the first in its lanes is not sent."""
@@ -149,19 +170,31 @@ class Changes:
             return 0
         return 0 if profile is None else part_of(profile)
 
-    def _wait(self, profile: bytes, sketch: Sketch, record: Packed) -> None:
+    def _wait(self, profile: bytes, sketch: Sketch, record: Packed, kept: bytes | None) -> None:
         """Until nothing of the profile is on its way, and of none that it may have been before: what
         becomes of those is to be known first, and they are to wait for this one."""
         names: dict[Name, None] = {record[0]: None} if self._by_key else {}
         names |= dict.fromkeys((profile, *sketch.others))
-        self._lanes.join(Entry(record, 0, profile, sketch), names)
+        self._lanes.join(Entry(record, 0, profile, sketch, kept), names)
+
+    def _kept(self, key: str, update: Any, found: Found | None, line: bytes) -> bytes | None:
+        return None if self._keep is None else self._keep(key, update, found, line)
 
     def _again(
-        self, profile: bytes, remembered: bytes | None, line: bytes, track: Track, offset: int, number: int
+        self,
+        profile: bytes,
+        remembered: bytes | None,
+        line: bytes,
+        track: Track,
+        offset: int,
+        number: int,
+        version: Version | None = None,
     ) -> bool | None:
         """Of an update that met its fate before and is read once more: whether it is older than what is
         remembered, or else the very one. None: it is neither. Of another source it is older, as it was
         read before what was delivered last."""
+        if track.replay is not None:
+            return None if remembered is None else self._is_newer(track.replay, remembered, offset, version)
         length = len(line.removesuffix(b"\n"))
         if remembered is None or not track.is_again(part_of(profile), number, length):
             return None
@@ -169,6 +202,23 @@ class Changes:
         if place == last:
             return False
         return True if place < last or place[:4] != last[:4] else None
+
+    def _is_newer(
+        self, replay: Replay, remembered: bytes, offset: int, version: Version | None
+    ) -> bool | None:
+        """Whether what is remembered is newer than an update that is back-filled; see `Replay`."""
+        return replay.is_newer(remembered, offset)
+
+    def _overtakes(
+        self, others: Sequence[bytes], track: Track, offset: int, version: Version | None = None
+    ) -> bool:
+        """Whether an update that is back-filled is older than what was delivered under another of its
+        identities, which would be forgotten."""
+        replay = track.replay
+        if replay is None:
+            return False
+        known = [value for other in others if (value := self.memory.get(other)) is not None]
+        return any(self._is_newer(replay, value, offset, version) for value in known)
 
     def _count(self, profile: bytes, again: bool | None) -> None:
         """An update is not exported."""

@@ -20,11 +20,12 @@ from tailrace.pipeline.commit import Committer, Group
 from tailrace.pipeline.delivery import Delivery, Settled
 from tailrace.pipeline.draining import WITHOUT_PROGRESS, Drain
 from tailrace.pipeline.every import Every
+from tailrace.pipeline.exits import Exits
 from tailrace.pipeline.job import Job, Progress
 from tailrace.pipeline.lanes import Lanes
 from tailrace.pipeline.letters import Letters
 from tailrace.pipeline.lines import LongLine
-from tailrace.pipeline.memory import Memory, Taken
+from tailrace.pipeline.memory import Memory, Taken, memory_of
 from tailrace.pipeline.pauses import words
 from tailrace.pipeline.reading import Reading
 from tailrace.pipeline.resume import unread
@@ -55,7 +56,9 @@ class Running:
         self._clock = job.clock
         self._started = job.clock.monotonic()
         self._parts = 1 if job.remembering is None else PARTS
-        self._tracks = Tracks(job.checkpoints_of, job.read_again, again=job.sources.again, parts=self._parts)
+        self._tracks = Tracks(
+            job.checkpoints_of, job.read_again, job.replay_of, again=job.sources.again, parts=self._parts
+        )
         self._next_progress = 0.0
         self._next_save = self._started + SAVE_EVERY
         self._drain: Drain | None = None
@@ -63,7 +66,7 @@ class Running:
         self._warnings: list[str] = []
         self._settled: tuple[SourcePosition, ...] | None = None
         """What of the sources is settled, where that is not what was read and met its fate."""
-        self._tally = Tally()
+        self._tally = Tally("received" if job.exits_of is None else "generated")
         event_id = partial(job.compiled.event_id, job.activation_id)
         self._letters = Letters(job.letters, event_id, job.clock, self._tally, job.known_letters)
         self._lanes = Lanes() if job.ordering == "key" or job.remembering is not None else None
@@ -99,14 +102,18 @@ class Running:
         given = self._job.remembering
         if given is None or self._lanes is None:
             return None
-        memory = Memory(given.get, given.refresh)
+        if self._job.exits_of is not None:
+            memory = Memory(given.get, given.refresh)
+            gone, by_key = self._job.exits_of, self._job.ordering == "key"
+            return Exits(self._job.compiled, memory, self._lanes, self._tally, gone, by_key=by_key)
+        memory = memory_of(given.get, given.refresh, keeping=given.keep is not None)
         sketcher = self._job.compiled.sketches(given.secrets)
         by_key = self._job.ordering == "key"
         what = (self._job.compiled, sketcher, memory, given.rules, self._lanes, self._tally)
         begin, slot = self._job.begin, given.secrets.version
         if begin is None and slot is None and given.rules.refuse_stale == "none":
-            return Changes(*what, by_key=by_key)
-        return Versioned(*what, by_key=by_key, slot=slot, begin=begin)
+            return Changes(*what, by_key=by_key, keep=given.keep)
+        return Versioned(*what, by_key=by_key, keep=given.keep, slot=slot, begin=begin)
 
     def _settler(self) -> Callable[[Sequence[Settled], bool], None] | None:
         """What is told of records that have met their fate."""
@@ -252,10 +259,12 @@ class Running:
         self._delivery.collect()
         unsettled = self._unsettled()
         pending = [sum(len(places[part]) for places in unsettled.values()) for part in range(self._parts)]
-        taken = self._changes.memory.take() if self._changes is not None else Taken([{}], set())
+        taken = self._changes.memory.take() if self._changes is not None else Taken([{}], set(), [{}])
         counts = self._tally.shares(self._ledger(unsettled), pending)
         shares = [
-            Share(counts[part], self._tracks.checkpoints(part, unsettled), taken.changes[part])
+            Share(
+                counts[part], self._tracks.checkpoints(part, unsettled), taken.changes[part], taken.kept[part]
+            )
             for part in range(self._parts)
         ]
         self._tracks.committing(unsettled)
@@ -338,9 +347,11 @@ class Running:
 
     def _ledger(self, unsettled: Waiting, warnings: Sequence[str] = ()) -> Ledger:
         counts = self._delivery.snapshot()
+        generated = self._job.exits_of is not None
         return Ledger(
             run=self._job.run,
-            received=self._reading.received,
+            received=0 if generated else self._reading.received,
+            generated=self._reading.received if generated else 0,
             delivered=counts.delivered,
             filtered=self._reading.filtered,
             unchanged=sum(self._tally.unchanged),
@@ -351,10 +362,13 @@ class Running:
             ambiguous_resends=counts.ambiguous,
             writes=counts.writes,
             seconds=self._clock.monotonic() - self._started,
-            sources=self._tracks.positions(unsettled) if self._settled is None else self._settled,
+            sources=() if generated else self._positions(unsettled),
             warnings=tuple(warnings),
             reasons=self._tally.reasons(),
         )
+
+    def _positions(self, unsettled: Waiting) -> tuple[SourcePosition, ...]:
+        return self._tracks.positions(unsettled) if self._settled is None else self._settled
 
     def _conclude(self) -> Ledger:
         errors = [*self._errors]
@@ -370,7 +384,7 @@ class Running:
         warnings = [*self._job.notes, *self._warnings]
         received = self._reading.received
         if not errors and not received and self._tracks.were_known:
-            warnings.append("nothing is new since an earlier run; --from-start reads all of it again")
+            warnings.append(self._job.nothing_new)
         if not errors and received:
             unseen = self._job.compiled.unseen(self._reading.filtered > 0)
             warnings += [f"{name} was not seen in this run" for name in unseen]

@@ -38,7 +38,7 @@ ReadKey = Callable[["Found | None", bytes], ProfileKey]
 """From (the identities of an update, its line) to the key of its profile."""
 
 EventId = Callable[[str, bytes, int, int], str]
-"""From (activation id, line without its end, source number, offset) to the event id."""
+"""From (activation id, line, source number, offset) to the event id."""
 
 
 def place_version(source_number: int, offset: int) -> str:
@@ -78,6 +78,7 @@ def event_id_reader(rule: KeyRule, version_attribute: tuple[str, ...] | None) ->
 
     def read(activation_id: str, line: bytes, source_number: int, offset: int) -> str:
         version, key = None, NOBODY
+        line = line.removesuffix(b"\n")
         try:
             version = None if version_in is None else version_of(version_in(line))
             key = key_of(

@@ -11,6 +11,7 @@ from typing import Literal
 from tailrace.deadletters import DeadLetterFile
 from tailrace.destination import Clock, Plan
 from tailrace.ledger import Ledger
+from tailrace.pipeline.changes import Keep
 from tailrace.pipeline.commit import Commit
 from tailrace.pipeline.compile import Compiled
 from tailrace.pipeline.delivery import BUDGET
@@ -19,6 +20,7 @@ from tailrace.pipeline.memory import Get
 from tailrace.pipeline.pool import Pool
 from tailrace.pipeline.profiles import Secrets
 from tailrace.pipeline.remembering import Rules
+from tailrace.pipeline.settle import Replay
 from tailrace.pipeline.sources import Source, Sources
 from tailrace.store.journal import Checkpoint
 
@@ -48,6 +50,8 @@ class Remembering:
     get: Get
     """The value of a profile, as of the last `refresh`."""
     refresh: Callable[[], None]
+    keep: Keep | None = None
+    """What is kept of a delivered profile for its exits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +80,13 @@ class Job:
     """The same for a source that is read from its beginning all the same."""
     begin: Begin | None = None
     """What begins records that have an envelope; None where they have none."""
+    replay_of: Callable[[int], Replay | None] = lambda number: None
+    """How the updates of that source compare with what was delivered, where it is back-filled."""
     remembering: Remembering | None = None
     """What tells changes; None where every update is exported."""
+    exits_of: int | None = None
+    """The slot of a segment that was removed: the sources are its members, and what is sent are exits, which
+    no source held."""
     ordering: Literal["key", "none"] = "none"
     """`key`: records of one partition key are accepted in input order."""
     known_letters: Set[tuple[int, int]] = frozenset()
@@ -86,6 +95,8 @@ class Job:
     """What a person should know of the sources; it may grow until the end."""
     clock: Clock = time
     stop: threading.Event = field(default_factory=threading.Event)
+    nothing_new: str = "nothing is new since an earlier run"
+    """What to say where an earlier run has read all there was."""
     on_progress: Callable[[Progress], None] | None = None
     linger: float = 0.0
     """Seconds for which a batch that is not full waits for more, when a source has nothing to give."""

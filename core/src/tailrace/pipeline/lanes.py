@@ -37,6 +37,7 @@ class Entry:
     size: int
     profile: bytes | None = None
     sketch: Sketch | None = None
+    kept: bytes | None = None
     behind: int = field(default=0, init=False)
     """In how many lanes others are before it."""
 

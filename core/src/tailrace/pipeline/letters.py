@@ -112,6 +112,7 @@ class Letters:
         code: str | None = None,
         size: int | None = None,
     ) -> Letter:
+        event_id = self._event_id(line, track.place_number, offset)
         line = line.removesuffix(b"\n")
         return Letter(
             reason=reason,
@@ -121,7 +122,7 @@ class Letters:
             offset=offset,
             line=number,
             original=line,
-            event_id=self._event_id(line, track.number, offset),
+            event_id=event_id,
             code=code,
             size=size,
         )

@@ -31,6 +31,8 @@ class Change(msgspec.Struct, eq=False):
     others: list[bytes]
     held: list[bytes]
     in_doubt: bool = False
+    kept: bytes | None = None
+    """What is to be kept beside the value, where exits are."""
 
 
 def part_of_change(change: Change | None) -> int:
@@ -44,6 +46,7 @@ class Taken:
 
     changes: list[dict[bytes, bytes | None]]
     forgotten: set[bytes]
+    kept: list[dict[bytes, bytes]]
 
 
 class Memory:
@@ -86,7 +89,7 @@ class Memory:
         changes: list[dict[bytes, bytes | None]] = [{} for _ in range(PARTS)]
         for profile, value in self._fresh.items():
             changes[part_of(profile)][profile] = value
-        taken = Taken(changes, self._forgotten)
+        taken = Taken(changes, self._forgotten, [{} for _ in range(PARTS)])
         self._under_way, self._fresh, self._forgotten = self._fresh, {}, set()
         return taken
 
@@ -95,3 +98,32 @@ class Memory:
         if self._under_way:
             self._under_way = {}
         self._refresh()
+
+
+class KeepingMemory(Memory):
+    """The same, which also takes along what is kept of profiles for their exits."""
+
+    def __init__(self, get: Get, refresh: Callable[[], None]) -> None:
+        super().__init__(get, refresh)
+        self._kept: dict[bytes, bytes] = {}
+
+    def delivered(self, change: Change) -> None:
+        super().delivered(change)
+        if change.kept is not None:
+            self._kept[change.profile] = change.kept
+
+    def forget(self, profile: bytes) -> None:
+        super().forget(profile)
+        self._kept.pop(profile, None)
+
+    def take(self) -> Taken:
+        taken = super().take()
+        for profile, kept in self._kept.items():
+            taken.kept[part_of(profile)][profile] = kept
+        self._kept = {}
+        return taken
+
+
+def memory_of(get: Get, refresh: Callable[[], None], *, keeping: bool) -> Memory:
+    """`keeping`: with what is kept for exits."""
+    return KeepingMemory(get, refresh) if keeping else Memory(get, refresh)

@@ -49,6 +49,12 @@ def remembered_place(value: bytes) -> bytes:
     return value[PLACE:STANDINGS]
 
 
+def place_parts(value: bytes) -> tuple[int, int]:
+    """The same as source number and offset."""
+    place = remembered_place(value)
+    return int.from_bytes(place[:4], "big"), int.from_bytes(place[4:], "big")
+
+
 def changes(sketch: Sketch, remembered: bytes | None, rules: Rules) -> list[str]:
     """The groups in which an update differs from what is remembered: the cause of its export. Empty
     where it need not be exported. A profile that is not known differs in all."""
@@ -98,6 +104,18 @@ def doubtful(before: bytes, after: bytes) -> bytes:
         for start in (SIZE, 2 * SIZE)
     ]
     return b"".join([UNKNOWN, *groups, before[PLACE:STANDINGS], packed(known)])
+
+
+def is_member(value: bytes, slot: int) -> bool:
+    """Whether the profile was a member of the segment of that slot when it was delivered last."""
+    return standings_of(value).get(slot, (False, 0))[0]
+
+
+def without(value: bytes, slot: int) -> bytes:
+    """The same, which knows nothing of that segment any more."""
+    known = standings_of(value)
+    known.pop(slot, None)
+    return value[:STANDINGS] + packed(known)
 
 
 def packed(standings: Standings) -> bytes:

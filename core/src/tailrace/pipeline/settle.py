@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 from tailrace.ledger import SourcePosition
 from tailrace.store.journal import Checkpoint
@@ -18,6 +19,15 @@ Unsettled = tuple["Track", int, int, int]
 """Of an update that waits for its fate: source, part of the state, line number, offset."""
 
 
+class Replay(NamedTuple):
+    """Of a source that is back-filled: the `number` that the places of its updates have, and what tells,
+    of what is remembered of a profile and the offset of an update, which of them is newer. True: the
+    profile was delivered later than that; False: it is that very update; None: the update is newer."""
+
+    number: int
+    is_newer: Callable[[bytes, int], bool | None]
+
+
 class Track:
     """One source on its way. `offset` and `line` are where the next line to read begins; what was
     read and waits for its fate is known to whoever holds it, and told to `checkpoint`."""
@@ -28,12 +38,13 @@ class Track:
         number: int,
         since: Sequence[Checkpoint | None] = (),
         again: Sequence[Checkpoint | None] = (),
+        replay: Replay | None = None,
     ) -> None:
         """`since` is where an earlier run left off, by part; empty at the beginning. `again` is the same
-        for a source that is read from its beginning all the same."""
+        for a source that is read from its beginning all the same. `replay` is that of a source that is
+        back-filled."""
         self.source = source
         self.number = number
-        self._place = number.to_bytes(4, "big")
         self.since = [checkpoint or UNREAD for checkpoint in since] if any(since) else []
         self.offset, self.line = min(((c.offset, c.line) for c in self.since), default=(0, 1))
         self.start = SourcePosition(source=source, number=number, offset=self.offset, line=self.line)
@@ -42,6 +53,13 @@ class Track:
         self.known_line = max((c.read_line for c in self.since), default=0)
         """No earlier run has come to this line, or beyond it."""
         self.again = [checkpoint or UNREAD for checkpoint in again] if any(again) else []
+        self.replay = replay
+        self.place_number = number if replay is None else replay.number
+        """The number in the places of its updates."""
+        self._place = self.place_number.to_bytes(4, "big")
+        self.replayed = bool(self.again) or replay is not None
+        """Whether an update may be older than what was delivered of its profile. One of a back-fill is
+        exported for the cause `backfill`."""
         self._distrusted = False
         self._again: tuple[int, int] | None = None
         """A last line without an end that was read and comes again: its number and length."""

@@ -36,6 +36,14 @@ class Staleness:
         ages = _ages(standings, remembered)
         return "older" in ages and "newer" not in ages
 
+    def age(self, version: Version | None, remembered: bytes) -> bool | None:
+        """Whether an update is older than what is remembered, by their versions. None: that cannot be told,
+        or they are of one version."""
+        known = self._version_in(remembered)
+        if version is None or known is None or version == known or version.is_time != known.is_time:
+            return None
+        return known.value > version.value
+
     def advanced(
         self, version: Version | None, standings: Sequence[Standing], remembered: bytes
     ) -> bytes | None:

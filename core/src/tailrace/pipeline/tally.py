@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from tailrace.ledger import Ledger
 from tailrace.store.journal import PARTS
@@ -16,7 +16,9 @@ from tailrace.store.journal import PARTS
 class Tally:
     """`delivered`, `unchanged` and `stale` count by part, `letters` by part and reason."""
 
-    def __init__(self) -> None:
+    def __init__(self, origin: Literal["received", "generated"] = "received") -> None:
+        """`origin` says which count they all come from."""
+        self._origin = origin
         self.delivered = [0] * PARTS
         self.unchanged = [0] * PARTS
         self.stale = [0] * PARTS
@@ -51,4 +53,4 @@ class Tally:
             "dead_lettered": self.letters[part].total(),
             "pending": pending,
         }
-        return {"received": sum(counts.values()), **counts, "reasons": dict(self.letters[part])}
+        return {self._origin: sum(counts.values()), **counts, "reasons": dict(self.letters[part])}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from tailrace.ledger import SourcePosition
-from tailrace.pipeline.settle import Place, Track, Unsettled
+from tailrace.pipeline.settle import Place, Replay, Track, Unsettled
 from tailrace.store.journal import Checkpoint
 
 MOST = 100
@@ -16,12 +16,13 @@ Waiting = Mapping[Track, Sequence[Sequence[Place]]]
 
 
 class Tracks:
-    """`checkpoints_of` and `read_again` tell of a source's number what `Track` is given."""
+    """`checkpoints_of`, `read_again` and `replay_of` tell of a source's number what `Track` is given."""
 
     def __init__(
         self,
         checkpoints_of: Callable[[int], Sequence[Checkpoint | None]],
         read_again: Callable[[int], Sequence[Checkpoint | None]],
+        replay_of: Callable[[int], Replay | None] = lambda number: None,
         *,
         again: bool,
         parts: int,
@@ -29,6 +30,7 @@ class Tracks:
         """With `again` a source may come more than once, and there is no end of them."""
         self._checkpoints_of = checkpoints_of
         self._read_again = read_again
+        self._replay_of = replay_of
         self._again = again
         self._parts = parts
         self._by_number: dict[int, Track] = {}
@@ -42,7 +44,8 @@ class Tracks:
             return None
         track = self._by_number.pop(number, None)
         if track is None:
-            track = Track(name, number, self._checkpoints_of(number), self._read_again(number))
+            since, again = self._checkpoints_of(number), self._read_again(number)
+            track = Track(name, number, since, again, self._replay_of(number))
         self._by_number[number] = track
         if kept and track not in self._kept:
             self._kept.append(track)

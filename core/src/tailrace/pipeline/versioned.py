@@ -11,15 +11,15 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from tailrace.pipeline.changes import Changes
+from tailrace.pipeline.changes import Changes, Keep
 from tailrace.pipeline.compile import Compiled, Selected
-from tailrace.pipeline.envelope import Begin, finish
+from tailrace.pipeline.envelope import BACKFILL, Begin, finish
 from tailrace.pipeline.lanes import Entry, Lanes
 from tailrace.pipeline.memory import Change, Memory
 from tailrace.pipeline.pack import Packed
 from tailrace.pipeline.profiles import SIZE
 from tailrace.pipeline.remembering import TRIGGERS, Rules, changes, value_of
-from tailrace.pipeline.settle import Track
+from tailrace.pipeline.settle import Replay, Track
 from tailrace.pipeline.sketch import Sketch, Sketcher, Standing
 from tailrace.pipeline.stale import Staleness
 from tailrace.pipeline.tally import Tally
@@ -39,12 +39,13 @@ class Versioned(Changes):
         tally: Tally,
         *,
         by_key: bool,
+        keep: Keep | None = None,
         slot: int | None = None,
         begin: Begin | None = None,
     ) -> None:
         """`slot` is the number under which versions are remembered; `begin` begins records that have an
         envelope."""
-        super().__init__(compiled, sketcher, memory, rules, lanes, tally, by_key=by_key)
+        super().__init__(compiled, sketcher, memory, rules, lanes, tally, by_key=by_key, keep=keep)
         self._version = compiled.version or (lambda update, line: None)
         self._stale = Staleness(rules.refuse_stale, slot)
         self._begin = begin
@@ -58,12 +59,14 @@ class Versioned(Changes):
         profile = self._profile(found) if glanced is None else glanced
         version = self._version(update, line)
         if profile is None:
-            data = self._finished(self._begun(selected, line, track, offset, version), TRIGGERS)
+            data = self._finished(self._begun(selected, line, track, offset, version), TRIGGERS, track)
             return key, data, line, track, offset, number, None
         busy = self._lanes.is_busy(profile)
         remembered = None if busy else self.memory.get(profile)
         if remembered is not None and remembered[:SIZE] == quick:
-            again = self._again(profile, remembered, line, track, offset, number) if track.again else None
+            again = None
+            if track.replayed:
+                again = self._again(profile, remembered, line, track, offset, number, version)
             self._leave(profile, version, (), remembered, again)
             return None
         sketch = replace(self._sketch(update, found, quick), version=version)
@@ -74,12 +77,16 @@ class Versioned(Changes):
                 return None
         data = self._begun(selected, line, track, offset, version)
         others = [other for other in sketch.others if other != profile] if "identities" in groups else []
+        kept = self._kept(key, update, found, line)
         if busy or any(map(self._lanes.is_busy, others)):
-            self._wait(profile, sketch, (key, data, line, track, offset, number, None))
+            self._wait(profile, sketch, (key, data, line, track, offset, number, None), kept)
+            return None
+        if others and self._overtakes(others, track, offset, version):
+            self._count(profile, True)
             return None
         value = self._value(sketch, track, offset, remembered)
-        data = self._finished(data, groups)
-        return key, data, line, track, offset, number, Change(profile, value, others, others)
+        data = self._finished(data, groups, track)
+        return key, data, line, track, offset, number, Change(profile, value, others, others, kept=kept)
 
     def compare(self, entry: Entry) -> Packed | None:
         profile, sketch = entry.profile, entry.sketch
@@ -89,12 +96,16 @@ class Versioned(Changes):
         held = [other for other in sketch.others if other != profile]
         remembered = self.memory.get(profile)
         groups = self._compared(profile, sketch, remembered, line, track, offset, number)
+        others = held if "identities" in groups else []
+        if others and self._overtakes(others, track, offset, sketch.version):
+            self._count(profile, True)
+            groups = []
         if not groups:
             self._lanes.settled((key, profile, *held))
             return None
         value = self._value(sketch, track, offset, remembered)
-        change = Change(profile, value, held if "identities" in groups else [], held)
-        return key, self._finished(begun, groups), line, track, offset, number, change
+        change = Change(profile, value, others, held, kept=entry.kept)
+        return key, self._finished(begun, groups, track), line, track, offset, number, change
 
     def _begun(
         self, selected: Selected, line: bytes, track: Track, offset: int, version: Version | None
@@ -102,10 +113,19 @@ class Versioned(Changes):
         """The record but for its cause, which is known only when the update was compared."""
         if self._begin is None:
             return self._encode(selected.update)
-        return self._begin(selected.update, selected.found, line, track.number, offset, version)
+        return self._begin(selected.update, selected.found, line, track.place_number, offset, version)
 
-    def _finished(self, begun: bytes, cause: Sequence[str]) -> bytes:
-        return begun if self._begin is None else finish(begun, cause)
+    def _finished(self, begun: bytes, groups: Sequence[str], track: Track) -> bytes:
+        if self._begin is None:
+            return begun
+        return finish(begun, groups if track.replay is None else BACKFILL)
+
+    def _is_newer(
+        self, replay: Replay, remembered: bytes, offset: int, version: Version | None
+    ) -> bool | None:
+        """By the versions, where both are known and differ; else by the places."""
+        age = self._stale.age(version, remembered)
+        return super()._is_newer(replay, remembered, offset, version) if age is None else age or None
 
     def _compared(
         self,
@@ -118,7 +138,9 @@ class Versioned(Changes):
         number: int,
     ) -> list[str]:
         """The groups in which an update differs; empty where it is not exported, and counted."""
-        again = self._again(profile, remembered, line, track, offset, number) if track.again else None
+        again = None
+        if track.replayed:
+            again = self._again(profile, remembered, line, track, offset, number, sketch.version)
         if remembered is None:
             return changes(sketch, None, self._rules)
         if again or self._stale.refuses(sketch.version, sketch.standings, remembered):

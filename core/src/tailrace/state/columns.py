@@ -24,6 +24,7 @@ KINDS: Mapping[str, Kind] = {
     "keep_extra_fields": "boolean",
     "every_update": "boolean",
     "requalification": "boolean",
+    "exits": "boolean",
     "created_at": "time",
     "updated_at": "time",
     "started_at": "time",

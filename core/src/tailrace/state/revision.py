@@ -11,7 +11,7 @@ from tailrace.errors import StateError
 from tailrace.state.database import Database, Transaction
 from tailrace.state.hints import COPY
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0007")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """Every revision of the schema, oldest first."""
 REVISION = REVISIONS[-1]
 

@@ -40,6 +40,16 @@ def known_sources(database: Database, activation_id: str, place: str, path: str)
     return [Known(**row) for row in found]
 
 
+def highest_source(database: Database, activation_id: str) -> int:
+    """The number of the source that was opened for the first time last; 0 where there is none."""
+    with database.read() as transaction:
+        [found] = transaction.execute(
+            "SELECT MAX(number) AS highest FROM sources WHERE activation_id = :activation_id",
+            activation_id=activation_id,
+        )
+    return found["highest"] or 0
+
+
 def reidentify(database: Database, activation_id: str, number: int, identity: str) -> None:
     """Give a source another identity: it has grown, or is no more what it was."""
     with database.write() as transaction:

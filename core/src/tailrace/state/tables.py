@@ -102,6 +102,7 @@ activations = Table(
     Column("version_attribute", Text, nullable=True),
     Column("refuse_stale", String(16), nullable=False, server_default=text("'none'")),
     Column("subject", String(8), nullable=False, server_default=text("'hashed'")),
+    Column("exits", Boolean, nullable=False, server_default=false()),
 )
 
 # A run outlives its activation, so it refers to it by value and keeps its name.
@@ -119,6 +120,7 @@ runs = Table(
     Column("ended_at", TIME, nullable=True),
     Column("ledger", JSON, nullable=False),
     Column("sources", JSON, nullable=False),
+    Column("kind", String(16), nullable=False, server_default=text("'export'")),
     sqlite_autoincrement=True,
 )
 

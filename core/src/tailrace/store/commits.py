@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from tailrace.store.checkpoints import Checkpoint, encode_checkpoint
-from tailrace.store.layout import PROFILE, part_of, run_key, source_key
+from tailrace.store.layout import KEPT, PROFILE, part_of, run_key, source_key
 from tailrace.store.part import Part
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -18,11 +18,12 @@ _encode = msgspec.msgpack.Encoder().encode
 class Share(msgspec.Struct, frozen=True):
     """What one part is given in one commit. `counts` are those of the lines that belong to it, since
     the run began; `checkpoints` are by source number. `changes` sets what is remembered of profiles
-    of this part; None forgets one."""
+    of this part; None forgets one. `kept` is what is kept beside that for exits."""
 
     counts: Mapping[str, Any]
     checkpoints: Mapping[int, Checkpoint]
     changes: Mapping[bytes, bytes | None] = {}
+    kept: Mapping[bytes, bytes] = {}
 
 
 class Commits:
@@ -60,7 +61,7 @@ class Commits:
         gone: dict[int, dict[bytes, bytes | None]] = {}
         for profile in profiles:
             number = part_of(profile) if len(self._parts) > 1 else 0
-            gone.setdefault(number, {})[PROFILE + profile] = None
+            gone.setdefault(number, {}).update({PROFILE + profile: None, KEPT + profile: None})
         for number, changes in sorted(gone.items()):
             self._parts[number].commit(changes)
 
@@ -71,6 +72,8 @@ def _commit(part: Part, known: dict[bytes, bytes], run: int, share: Share) -> No
     changes: dict[bytes, bytes | None] = {
         PROFILE + profile: value for profile, value in share.changes.items()
     }
+    changes.update((KEPT + profile, None) for profile, value in share.changes.items() if value is None)
+    changes.update((KEPT + profile, value) for profile, value in share.kept.items())
     changes.update(item for item in small.items() if item not in known.items())
     if changes:
         try:

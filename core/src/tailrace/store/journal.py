@@ -8,7 +8,7 @@ the counters and the profiles of a part belong to its positions.
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from tailrace.store.commits import Commits, Share
 from tailrace.store.filesystem import network_type
 from tailrace.store.hold import Hold
 from tailrace.store.layout import (
+    KEPT,
     PARTS,
     PROFILE,
     RUN,
@@ -49,6 +50,9 @@ __all__ = [
     "part_of",
     "remove_journal",
 ]
+
+AT_ONCE = 2000
+"""Profiles that are read at a time, where all of them are."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_counts = msgspec.msgpack.Decoder(dict[str, Any]).decode
@@ -180,6 +184,30 @@ class Journal:
     def profiles(self) -> int:
         """How many profiles are remembered."""
         return sum(map(profiles_of, self._parts))
+
+    def every_profile(self) -> Iterator[tuple[bytes, bytes]]:
+        """Each profile and what is remembered of it, in order of the parts, a piece at a time: what is
+        committed meanwhile shows in later pieces. Raises StateDamaged."""
+        for part in self._parts:
+            after = b""
+            while piece := part.piece(PROFILE, after, AT_ONCE):
+                yield from ((key[len(PROFILE) :], value) for key, value in piece)
+                after = piece[-1][0]
+
+    def kept(self, profile: bytes) -> bytes | None:
+        """What is kept of a profile for exits."""
+        return self._parts[part_of(profile) % len(self._parts)].latest(KEPT + profile)
+
+    def kept_profiles(self) -> int:
+        """Of how many profiles something is kept."""
+        return sum(part.number_of(KEPT) for part in self._parts)
+
+    def drop_kept(self) -> None:
+        """Keep nothing of any profile, without forgetting it. Raises StateError; then some is left."""
+        with self._writing:
+            for part in self._parts:
+                while piece := part.piece(KEPT, b"", AT_ONCE):
+                    part.commit(dict.fromkeys(key for key, _ in piece))
 
     def setting(self, name: str) -> bytes | None:
         """A value that was kept under that name."""

@@ -25,6 +25,7 @@ log = logging.getLogger("tailrace.store")
 PARTS = 16
 
 PROFILE = b"p"
+KEPT = b"e"
 SOURCE = b"c"
 RUN = b"n"
 SETTING = b"s"
@@ -68,7 +69,7 @@ def checkpoints_of(parts: Iterable[Part], key: bytes) -> tuple[Checkpoint | None
 def profiles_of(part: Part) -> int:
     """How many profiles it holds; whatever else it holds is little."""
     others = (SOURCE, RUN, SETTING, _LAYOUT, _GENERATION)
-    return part.count() - sum(len(part.keys(prefix)) for prefix in others)
+    return part.count() - part.number_of(KEPT) - sum(len(part.keys(prefix)) for prefix in others)
 
 
 def open_parts(folder: Path, *, whole: bool | None = None) -> list[Part]:
@@ -109,7 +110,7 @@ def change_layout(folder: Path, parts: list[Part], layout: str) -> None:
 
 def _to_one(folder: Path, parts: list[Part]) -> None:
     first = parts[0]
-    changes: dict[bytes, bytes | None] = dict.fromkeys(first.keys(PROFILE))
+    changes: dict[bytes, bytes | None] = dict.fromkeys([*first.keys(PROFILE), *first.keys(KEPT)])
     changes |= {_LAYOUT: None, _GENERATION: None}
     for key in {key for part in parts for key in part.keys(SOURCE)}:
         checkpoint = combined(checkpoints_of(parts, key))
@@ -131,7 +132,7 @@ def _split(folder: Path, first: Part, layout: str) -> list[Part]:
         for number in range(1, PARTS):
             made.append(Part(part_file(folder, number)))
             made[-1].commit(begun)
-        dropped: dict[bytes, bytes | None] = dict.fromkeys(first.keys(PROFILE))
+        dropped: dict[bytes, bytes | None] = dict.fromkeys([*first.keys(PROFILE), *first.keys(KEPT)])
         first.commit({**dropped, _LAYOUT: layout.encode(), _GENERATION: generation})
     except BaseException:
         close_parts(made)

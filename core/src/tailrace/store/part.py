@@ -101,6 +101,26 @@ class Part:
                 found.append(key)
         return found
 
+    def piece(self, prefix: bytes, after: bytes, count: int) -> list[tuple[bytes, bytes]]:
+        """At most so many of them, whose keys come behind `after`. Raises StateDamaged."""
+        found: list[tuple[bytes, bytes]] = []
+        with self._reading, self._environment.begin() as transaction, transaction.cursor() as cursor:
+            for key, stored in cursor.iternext() if cursor.set_range(max(prefix, after + b"\0")) else ():
+                if not key.startswith(prefix) or len(found) == count:
+                    break
+                found.append((key, _checked(self.path, key, stored)))
+        return found
+
+    def number_of(self, prefix: bytes) -> int:
+        """How many keys begin with the prefix."""
+        number = 0
+        with self._reading, self._environment.begin() as transaction, transaction.cursor() as cursor:
+            for key in cursor.iternext(values=False) if cursor.set_range(prefix) else ():
+                if not key.startswith(prefix):
+                    break
+                number += 1
+        return number
+
     def count(self) -> int:
         """The number of values."""
         with self._reading, self._environment.begin() as transaction:
