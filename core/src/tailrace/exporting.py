@@ -21,6 +21,7 @@ from tailrace.forking import can_fork
 from tailrace.ledger import Ledger
 from tailrace.objects import RunKind, Segment
 from tailrace.opening import Openings, begin, digest_key, journal_folder, keep_or_drop, open_journal
+from tailrace.pipeline.ahead import Ahead, is_worth_it
 from tailrace.pipeline.commit import Commit, Group
 from tailrace.pipeline.compile import Compiled, InvalidUpdate, compile_export
 from tailrace.pipeline.every import projected
@@ -29,6 +30,7 @@ from tailrace.pipeline.job import Job, Progress
 from tailrace.pipeline.later import Later
 from tailrace.pipeline.pool import Pool, ThreadPool
 from tailrace.pipeline.process import ProcessPool
+from tailrace.pipeline.profiles import Secrets
 from tailrace.pipeline.sources import LongLine, Source, Sources, open_sources
 from tailrace.pipeline.spooled import spoolable
 from tailrace.recording import recorded, saver, settle_cut_off
@@ -139,6 +141,11 @@ def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
             hold_state(t, prepared.activation, journal, run, before, notes)
             remembering = begin(journal, run, prepared, openings.notes)
             envelope = compiled.envelope
+            ahead = None
+            if remembering is not None and journal.profiles():  # else all of it has changed
+                ahead = _look_ahead(compiled, prepared, remembering.secrets, sources, options)
+            if ahead is not None:
+                stack.callback(ahead.close)
             return Job(
                 run=run,
                 activation_id=prepared.activation.id,
@@ -151,6 +158,7 @@ def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
                 read_again=openings.read_again,
                 replay_of=openings.replay_of,
                 remembering=remembering,
+                ahead=ahead,
                 begin=None if envelope is None else envelope(digest_key(journal)),
                 commit=removing(spool, _committer(journal, run, apart, remembering=remembering is not None)),
                 letters=DeadLetterFile(t.home / "dead-letters", run, name),
@@ -196,6 +204,26 @@ def _commit_process(t: Tailrace, prepared: Prepared, options: Options) -> Commit
         return CommitProcess(journal_folder(t.home, prepared.activation.id))
     except OSError as error:  # the system's limit of processes or open files
         log.warning("no process of its own for commits: %s", error.strerror)
+        return None
+
+
+def _look_ahead(
+    compiled: Compiled,
+    prepared: Prepared,
+    secrets: Secrets,
+    sources: Sources,
+    options: Options,
+) -> Ahead | None:
+    """A process that looks ahead in files that are worth it, where changes are all that is asked for."""
+    more = compiled.envelope or compiled.version or prepared.activation.refuse_stale != "none"
+    if more or not is_worth_it(sources):
+        return None
+    if not (options.worker_process and can_fork()):
+        return None
+    try:
+        return Ahead(compiled, secrets)
+    except OSError as error:  # the system's limit of processes, open files or memory
+        log.warning("no process of its own for looking ahead: %s", error.strerror)
         return None
 
 

@@ -94,7 +94,10 @@ class Child:
         process would wait for somebody to take it."""
         until = None if patience is None else time.monotonic() + patience
         while self.has_answered(None if until is None else until - time.monotonic()):
-            if not self._last.recv(65536):
+            try:
+                if not self._last.recv(65536):
+                    return True
+            except ConnectionResetError:  # it ended without having read all that it was sent
                 return True
         return False
 

@@ -15,6 +15,7 @@ from tailrace.pipeline.identities import Found
 from tailrace.pipeline.lanes import Entry, Lanes, Name
 from tailrace.pipeline.memory import Change, Memory
 from tailrace.pipeline.pack import Packed
+from tailrace.pipeline.profiles import SIZE
 from tailrace.pipeline.remembering import Rules, changes, doubtful, remembered_place, value_of
 from tailrace.pipeline.settle import Replay, Track
 from tailrace.pipeline.sketch import Sketch, Sketcher
@@ -107,6 +108,17 @@ class Changes:
         kept = None if self._keep is None else self._keep(key, update, found, line)
         change = Change(profile, value, others, others, False, kept)
         return key, self._encode(update), line, track, offset, number, change
+
+    def knows(self, mark: bytes) -> bool:
+        """Whether the update of which there is that mark is what was delivered last; then it is counted."""
+        profile, quick = mark[:SIZE], mark[SIZE:]
+        if self._lanes.is_busy(profile):
+            return False
+        remembered = self.memory.get(profile, quick)
+        if remembered is None or not remembered.startswith(quick):
+            return False
+        self._count(profile, None)
+        return True
 
     def compare(self, entry: Entry) -> Packed | None:
         """The same for an update that has waited, and is now the first of its lanes."""

@@ -10,7 +10,7 @@ Nothing here knows what the destination is or where the state is kept.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from tailrace.errors import Interrupted, SourceUnreadable, StateError, TailraceError
@@ -24,13 +24,13 @@ from tailrace.pipeline.exits import Exits
 from tailrace.pipeline.job import Job, Progress
 from tailrace.pipeline.lanes import Lanes
 from tailrace.pipeline.letters import Letters
-from tailrace.pipeline.lines import LongLine
+from tailrace.pipeline.lines import Block, LongLine
 from tailrace.pipeline.memory import Memory, Taken, memory_of
 from tailrace.pipeline.pauses import words
 from tailrace.pipeline.reading import Reading
 from tailrace.pipeline.resume import unread
 from tailrace.pipeline.settle import Track
-from tailrace.pipeline.sources import Source
+from tailrace.pipeline.sources import FileSource, Source
 from tailrace.pipeline.tally import Tally
 from tailrace.pipeline.tracks import Tracks, Waiting
 from tailrace.pipeline.versioned import Versioned
@@ -190,7 +190,7 @@ class Running:
 
     def _read(self, source: Source, track: Track) -> None:
         part_of = self._changes.part if self._changes is not None else lambda line: 0
-        for block in unread(track, source.blocks(*track.resume()), part_of):
+        for block in unread(track, self._blocks(source, track), part_of):
             if isinstance(block, LongLine):
                 self._reading.long_line(block, track)
             elif block.lines:
@@ -202,6 +202,13 @@ class Running:
             self._turn()
             if self._ending():
                 return
+
+    def _blocks(self, source: Source, track: Track) -> Iterator[Block | LongLine]:
+        place = track.resume()
+        ahead = self._job.ahead
+        if ahead is not None and type(source) is FileSource and not track.replayed:
+            place = yield from ahead.blocks(source, *place)
+        yield from source.blocks(*place)
 
     def _turn(self) -> None:
         """What there is to do between two blocks."""

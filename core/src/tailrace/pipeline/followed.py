@@ -90,10 +90,10 @@ class FollowedFile(FileSource):
     def consumed(self) -> int:
         return self._count
 
-    def _opened(self) -> IO[bytes]:
+    def opened(self) -> IO[bytes]:
         descriptor = self._following.handed()
         if descriptor is None:
-            return super()._opened()
+            return super().opened()
         os.lseek(descriptor, 0, os.SEEK_SET)
         return io.FileIO(descriptor)
 

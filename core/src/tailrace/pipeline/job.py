@@ -11,6 +11,7 @@ from typing import Literal
 from tailrace.deadletters import DeadLetterFile
 from tailrace.destination import Clock, Plan
 from tailrace.ledger import Ledger
+from tailrace.pipeline.ahead import Ahead
 from tailrace.pipeline.changes import Keep
 from tailrace.pipeline.commit import Commit
 from tailrace.pipeline.compile import Compiled
@@ -87,6 +88,8 @@ class Job:
     exits_of: int | None = None
     """The slot of a segment that was removed: the sources are its members, and what is sent are exits, which
     no source held."""
+    ahead: Ahead | None = None
+    """What looks ahead in files; only where nothing but changes is asked for."""
     ordering: Literal["key", "none"] = "none"
     """`key`: records of one partition key are accepted in input order."""
     known_letters: Set[tuple[int, int]] = frozenset()

@@ -10,14 +10,22 @@ PIECE = 64 * 1024
 BOM = b"\xef\xbb\xbf"
 
 
+Mark = bytes | None
+"""What is known of a line: None that it is filtered, empty nothing, else the profile of its update and the
+quick digest of that."""
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
     """Whole lines, each with its newline (the last of a source may have none). `offset` and `number`
-    (1-based) are the first line's. An empty block says that nothing has come for a while."""
+    (1-based) are the first line's. An empty block says that nothing has come for a while. `marks` tell of
+    each line what is known of it, if somebody has looked ahead; whoever reads it empties those of updates
+    that have changed."""
 
     lines: list[bytes]
     offset: int
     number: int
+    marks: list[Mark] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,7 @@ class Reading:
     def block(self, block: Block, track: Track) -> bool:
         """Take the lines of a block. False: writing has ended."""
         look, encode, detect = self._look, self._encode, self._detect
+        marks, changes = block.marks, self._changes
         limits, letters = self._limits, self._letters
         overhead, most = limits.record_overhead, self._most
         lanes, parcel = self._lanes, self._parcel
@@ -73,6 +74,15 @@ class Reading:
             for number, line in enumerate(block.lines, block.number):
                 offset = end
                 end += len(line)
+                if marks is not None:
+                    mark = marks[number - block.number]
+                    if mark is None:
+                        filtered += 1
+                        continue
+                    if mark and changes is not None:
+                        if changes.knows(mark):
+                            continue
+                        marks[number - block.number] = b""
                 try:
                     update = look(line)
                     if update is None:

@@ -143,14 +143,14 @@ class FileSource:
         self.size: int | None = status.st_size if stat.S_ISREG(status.st_mode) else None
         self.identity = Identity(path, status) if self.size is not None else None
         self._path = path
-        self._max_line = max_line
+        self.max_line = max_line
         self._eager = eager
         self._raw: IO[bytes] | None = None
         self._read = 0
 
     def blocks(self, offset: int = 0, number: int = 1) -> Iterator[Block | LongLine]:
         try:
-            raw = self._opened()
+            raw = self.opened()
         except OSError as error:
             raise SourceUnreadable(
                 f"source {self.name} cannot be opened: {error.strerror}",
@@ -159,9 +159,9 @@ class FileSource:
         with raw:
             self._raw = raw
             read = self._reader(raw)
-            yield from blocks_of(read, self.name, self._max_line, offset, number, raw)
+            yield from blocks_of(read, self.name, self.max_line, offset, number, raw)
 
-    def _opened(self) -> IO[bytes]:
+    def opened(self) -> IO[bytes]:
         return io.FileIO(self._path, opener=_open_without_waiting)
 
     def _reader(self, raw: IO[bytes]) -> Read:
@@ -191,6 +191,10 @@ class FileSource:
             with suppress(OSError), open(self._path, "rb") as file:
                 return is_compressed(file.read(MAGIC))
         return False
+
+    def moved(self, offset: int) -> None:
+        """Somebody else has read up to there."""
+        self._read = offset
 
     def consumed(self) -> int:
         raw = self._raw
