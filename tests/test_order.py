@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
+import threading
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 
 from tailrace import Batch, BatchResult, Failure, Ledger
 from tailrace.destination import FailureKind, Limits
+from tailrace.pipeline.job import Progress
 from tailrace.pipeline.lanes import Lanes
 from tailrace.pipeline.settle import Track
 from tailrace.store.journal import Checkpoint
@@ -179,6 +182,32 @@ def test_one_hot_key_holds_up_nobody_else() -> None:
     assert order == [0, 1]
     assert recorder.arrived.index(("hot", 0)) > 50  # it rode later, and the others did not wait for it
     assert recorder.writes <= 13
+
+
+def test_the_display_names_the_key_that_the_source_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Lanes.__init__, "__defaults__", (1000,))
+    seen: list[tuple[str, int]] = []
+    shown = threading.Event()
+
+    @dataclass
+    class Patient(Recorder):
+        def write(self, batch: Batch) -> BatchResult:
+            assert shown.wait(20)
+            return super().write(batch)
+
+    def show(progress: Progress) -> None:
+        if progress.hot_key is not None:
+            seen.append(progress.hot_key)
+            shown.set()
+
+    keys = ["a", "b", *["hot"] * 30, "b", "a"]
+    lines = [line(key, number) for number, key in enumerate(keys)]
+    outcome = rig.export(Patient({}), lines, ordering="key", on_progress=show)
+    assert outcome.ledger.delivered == len(keys)
+    (name, waiting), *_ = seen
+    assert hashlib.sha256(b"hot").hexdigest().startswith(name)
+    assert len(name) == 12
+    assert 1 < waiting < 30
 
 
 def test_one_key_alone() -> None:

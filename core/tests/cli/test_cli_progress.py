@@ -99,6 +99,12 @@ def test_the_picture_fits_and_breaks_no_fact(meter: progress.Meter, width: int, 
     assert len(lines) == {20: 9, 40: 5, 80: 3, 140: 2}[width]
 
 
+def test_a_hot_key_is_named_by_its_hash(meter: progress.Meter) -> None:
+    hot = replace(HALF, hot_key=("2f18eb94a1c7", 1234))
+    assert ("hot key", "2f18eb94a1c7 (1,234 waiting)") in progress.facts(hot, meter)
+    assert "hot key" not in dict(progress.facts(HALF, meter))
+
+
 PAUSED = replace(HALF, needs="the credentials may not write; grant kinesis:PutRecords on the stream")
 
 

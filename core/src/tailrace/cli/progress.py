@@ -92,6 +92,8 @@ def facts(progress: Progress, meter: Meter) -> list[tuple[str, str]]:
     ]
     if progress.paused:
         shown.append(("paused", "yes"))
+    if progress.hot_key:
+        shown.append(("hot key", f"{progress.hot_key[0]} ({count(progress.hot_key[1])} waiting)"))
     if progress.waiting:
         shown.append(("waiting", duration(progress.waiting)))
     left = meter.left(progress.bytes_total)
@@ -235,6 +237,6 @@ def _strokes() -> tuple[str, str]:
 def _style(label: str, value: str) -> str:
     if label == "dead letters" and value != "0":
         return "bold red"
-    if label in ("paused", "waiting") or (label == "retries" and value != "0"):
+    if label in ("paused", "waiting", "hot key") or (label == "retries" and value != "0"):
         return "bold yellow"
     return "bold"

@@ -336,7 +336,7 @@ class Running:
         return self._drain.over(self._clock.monotonic(), self._delivery.counts.delivered)
 
     def _progress(self) -> Progress:
-        needs = self._delivery.needs
+        needs, lanes = self._delivery.needs, self._lanes
         return Progress(
             ledger=self.ledger(),
             in_flight=self._delivery.writing,
@@ -345,6 +345,7 @@ class Running:
             waiting=self._delivery.waiting_for,
             paused=self._delivery.paused,
             needs=None if needs is None else words(needs),
+            hot_key=lanes.longest() if lanes is not None and lanes.full else None,
         )
 
     # --- the end ------------------------------------------------------------------------------

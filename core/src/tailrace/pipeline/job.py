@@ -31,7 +31,9 @@ class Progress:
     """Where a running export stands. `bytes_read` and `bytes_total` count stored bytes; the total
     is None where it cannot be known. `waiting` is the number of seconds until the next write while
     the destination refuses. `paused`: somebody told it to pause. `needs` says what somebody has to grant
-    or mend, while the run waits for that."""
+    or mend, while the run waits for that. `hot_key` is set while the source waits for records that wait
+    for others of their key: the beginning of a hash of the key with most of them (SHA-256), or of the
+    profile, and how many those are."""
 
     ledger: Ledger
     in_flight: int
@@ -40,6 +42,7 @@ class Progress:
     waiting: float | None
     paused: bool = False
     needs: str | None = None
+    hot_key: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

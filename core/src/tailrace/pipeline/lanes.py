@@ -14,7 +14,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from operator import itemgetter
 
+from tailrace.keys import hash_key
 from tailrace.pipeline.memory import part_of_change
 from tailrace.pipeline.pack import Packed, held
 from tailrace.pipeline.settle import Unsettled
@@ -113,6 +115,17 @@ class Lanes:
             self._released.popleft()
             self._waiting.discard(entry)
             self.held -= held(entry.record[1], entry.record[2])
+
+    def longest(self) -> tuple[str, int] | None:
+        """The lane in which most records wait, and how many: a key is told by a hash of it."""
+        length, name = max(
+            ((len(lane), name) for name, lane in self._busy.items() if lane is not None),
+            key=itemgetter(0),
+            default=(0, ""),
+        )
+        if not length:
+            return None
+        return (name.hex() if isinstance(name, bytes) else hash_key(name))[:12], length
 
     def unsettled(self) -> Iterator[Unsettled]:
         """All that wait."""
