@@ -52,6 +52,12 @@ class File:
     size: int = 0
     open_end: bool = False
 
+    @property
+    def readable(self) -> list[Line]:
+        """A last line that has no end and that nobody can read is left."""
+        cut = self.open_end and self.lines[-1].update.bad
+        return self.lines[:-1] if cut else self.lines
+
     def append(self, line: bytes, serial: int, update: Update) -> None:
         if self.open_end:
             self._write(b"\n")
@@ -154,7 +160,7 @@ class World:
                 assert remembering is not None
                 journal._commits = AnyOrder(journal._parts, draw)
                 part = self._parts(compiled, remembering)
-                fresh = [line for line in file.lines if not _is_settled(journal, file, line, part)]
+                fresh = [line for line in file.readable if not _is_settled(journal, file, line, part)]
                 life.reads()
                 job = self._job(file, pace, journal, compiled, remembering, known)
                 running = Running(job)

@@ -104,8 +104,8 @@ ROWS = {
         [
             good(1),
             *dead("invalid-json", line()[:-10] + b"\n", b"{\n", b'{"a\n', b'{"a":\n'),
+            *dead("invalid-json", line()[:-10] + b"\n"),
             good(2),
-            *dead("invalid-json", line()[:-10]),
         ]
     ),
     "not an object": Row(
@@ -253,6 +253,15 @@ ROWS = {
         [good(1, end=b"\r\n"), *dead("invalid-json", b"nonsense\r\n"), (b"\r\n", BLANK), good(2, end=b"\r\n")]
     ),
     "no last newline": Row([good(1), good(2, end=b"")]),
+    "no last newline, no identity": Row([good(1), *dead("no-identity", without("identityMap")[:-1])]),
+    "no last newline, of a wrong type": Row([good(1), *dead("wrong-type", line(b'"person":7', end=b""))]),
+    "no last newline, not an object": Row([good(1), *dead("not-an-object", b"[" + b"1" * 10_000 + b"]")]),
+    "no last newline, half of a pair": Row(
+        [good(1), *dead("lone-surrogate", line(person(b'"\\ud83d"'), end=b""))]
+    ),
+    "no last newline, too deep": Row(
+        [good(1), *dead("too-deep", line(b'"other":' + b"[" * 100_000, end=b""))]
+    ),
     "long lines": Row(
         [
             (b"x" * (LONG + 1) + b"\n", Dead("line-too-long", held=False)),
@@ -464,7 +473,7 @@ def test_the_secret_is_not_set(site: Site) -> None:
     for path, counts in (
         (site.file("empty.jsonl", b""), {}),
         (site.file("filtered.jsonl", update(1, segment=OTHER)), {"received": 1, "filtered": 1}),
-        (site.file("dead.jsonl", b"nonsense"), {"received": 1, "dead_lettered": 1}),
+        (site.file("dead.jsonl", b"nonsense\n"), {"received": 1, "dead_lettered": 1}),
         (site.file("unchanged.jsonl", MANY[0][0]), {"received": 1, "unchanged": 1}),
         (one, {}),
     ):

@@ -95,11 +95,12 @@ def test_a_last_line_without_an_end_is_read_again_when_it_grew(site: Site) -> No
     assert fresh(site.export(path)) == 0  # the same update, now with its end
     with open(path, "ab") as file:
         file.write(update(4)[:-20])
-    assert site.export(path).counts == {"received": 1, "dead_lettered": 1}
+    assert fresh(site.export(path)) == 0
     with open(path, "ab") as file:
         file.write(update(4)[-20:] + b"\n" + update(5))
     assert fresh(site.export(path)) == 2
     assert site.arrived() == keys(6)
+    assert site.letters() == []
 
 
 @pytest.mark.parametrize("how", ["truncated", "replaced"])
@@ -202,7 +203,8 @@ def test_any_commit_may_be_the_last(
     path = tmp_path_factory.mktemp("restart") / "in.jsonl"
     path.write_bytes(b"\n".join(lines) + (b"" if tail or not lines else b"\n"))
     good = {f"id-{n}" for n, kind in enumerate(kinds) if kind == "good"}
-    dead = sum(kind in ("bad", "poison") for kind in kinds)
+    left = tail and kinds[-1:] == ["bad"]
+    dead = sum(kind in ("bad", "poison") for kind in kinds) - left
     poison = frozenset(f"id-{n}" for n, kind in enumerate(kinds) if kind == "poison")
     commits: list[tuple[Ledger, Checkpoint, Counter[str]]] = []
     first = Fickle(script, poison=poison)
@@ -221,7 +223,8 @@ def test_any_commit_may_be_the_last(
     second = Fickle(poison=poison)
     later = rig.export(second, path, limits=limits, checkpoint=checkpoint)
     assert later.error is None
-    assert ledger.received - ledger.pending + later.ledger.received == len(kinds) - kinds.count("blank")
+    received = len(kinds) - kinds.count("blank") - left
+    assert ledger.received - ledger.pending + later.ledger.received == received
     assert ledger.delivered + later.ledger.delivered == len(good)
     assert ledger.dead_lettered + later.ledger.dead_lettered == dead
     assert set(taken) | set(second.taken) >= good

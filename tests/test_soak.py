@@ -123,9 +123,9 @@ def updates(enough: Callable[[], bool]) -> Iterator[bytes]:
         )
 
 
-def soak(site: Site, seconds: float, growth: float) -> dict[str, Any]:
+def soak(site: Site, seconds: float, growth: float, files: int) -> dict[str, Any]:
     """Export for so long, and until each fault has come often enough; what was seen. `growth` is the most
-    MiB between the second third and the last."""
+    MiB, and `files` the most open files, between the second third and the last."""
     watch = Watch(site)
     process = site.start("export", "hot", "-", "--json", "--quiet", stdin=subprocess.PIPE)
     watch.pid = process.pid
@@ -155,22 +155,24 @@ def soak(site: Site, seconds: float, growth: float) -> dict[str, Any]:
     third = len(watch.memory) // 3
     before, after = watch.memory[third : 2 * third], watch.memory[2 * third :]
     assert statistics.median(after) - statistics.median(before) < growth, watch.memory
-    files = watch.files[third : 2 * third], watch.files[2 * third :]
-    assert max(files[1]) - max(files[0]) <= 3, watch.files
+    opened = watch.files[third : 2 * third], watch.files[2 * third :]
+    assert max(opened[1]) - max(opened[0]) <= files, watch.files
     return {
         "updates": sent,
         "faults": dict(watch.fired),
         "sent again": ended.ledger["retries"],
         "arrived twice": watch.arrived.total() - good,
         "memory": [round(statistics.median(part), 1) for part in (before, after)],
-        "files": [max(part) for part in files],
+        "files": [max(part) for part in opened],
     }
 
 
 def test_half_a_minute_of_faults(site: Site) -> None:
-    soak(site, 30, growth=5)  # the allocator has not settled by then on a slow machine
+    # The allocator has not settled by then on a slow machine, nor was each connection needed.
+    soak(site, 30, growth=5, files=8)
 
 
 @pytest.mark.slow
 def test_half_an_hour_of_faults(site: Site) -> None:
-    soak(site, 1800, growth=3)
+    """Its result, which `pytest -s` shows, is kept in docs/guarantees.md."""
+    sys.stdout.write(json.dumps(soak(site, 1800, growth=3, files=3)) + "\n")

@@ -386,6 +386,7 @@ def test_the_spool_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         remove_settled(tmp_path, session, board.offset, whole=False)
     feeder.join()
     keeper.close()
+    remove_settled(tmp_path, session, board.offset, whole=False)  # it may have begun another file since
     assert most < peak <= most + 2 * 2**16
     assert len(segments_of(tmp_path)) == 1
 

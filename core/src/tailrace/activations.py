@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Literal
 
 from tailrace import arguments, mapping
@@ -37,8 +38,10 @@ TRUTHS = (
 class Activations:
     """`Tailrace.activations`. No method touches the network."""
 
-    def __init__(self, foundation: Foundation) -> None:
+    def __init__(self, foundation: Foundation, leaving: Callable[..., AbstractContextManager[None]]) -> None:
+        """`leaving` is around the removal of a row; see `removing.leaving`."""
         self._foundation = foundation
+        self._leaving = leaving
         self._database = foundation.database
 
     def add(
@@ -154,11 +157,14 @@ class Activations:
         description: str | None = None,
         new_name: str | None = None,
         if_version: int | None = None,
+        about_to: Callable[[], None] = lambda: None,
     ) -> Activation:
         """Change what is given, as a whole: `segments` replaces all of them, and one that stays
         keeps its times. `identities="all"` stands for every namespace, `profile_key="default"` for
         the partition key's rule, `version_attribute="none"` for no such attribute. What was stored and is
         not understood has to be among what is given.
+
+        `about_to` is called when all of it is known to fit, before it is stored.
 
         Raises NotFound, StaleVersion, InvalidSettings, NameTaken, or what does not fit.
         """
@@ -201,13 +207,21 @@ class Activations:
             version = self._fit(account, place, new_name or name, kept, order)
             if format is not None:
                 changes["format_version"] = version
-        return self._change(row, place, account, changes)
+        return self._change(row, place, account, changes, about_to)
 
-    def remove(self, name: str, *, if_version: int | None = None) -> None:
-        """Its runs and dead letters stay readable. Raises NotFound or StaleVersion."""
-        with self._database.write() as transaction:
+    def remove(self, name: str, *, if_version: int | None = None, discard: bool = False) -> None:
+        """Its runs and dead letters stay readable; what it remembers is removed from this home. What waits
+        in its spool, and exits that wait, are given up with `discard` only.
+
+        Raises NotFound, StaleVersion, ActivationBusy while it is exported, InUse where something waits, or
+        StateError, StateDamaged where `discard` is needed as nobody can tell whether exits do.
+        """
+        arguments.truth("discard", discard)
+        with self._database.read() as transaction:
             row = rows.fetch(transaction, "activations", name)
-            rows.check_version("activations", row, if_version)
+        rows.check_version("activations", row, if_version)
+        leaving = self._leaving(row["id"], name, _times(row), discard=discard)
+        with leaving, self._database.write() as transaction:
             rows.delete(transaction, "activations", row)
 
     def enable(self, name: str) -> Activation:
@@ -251,8 +265,16 @@ class Activations:
         self._foundation.plan(hooks, account, place, info, ordering)
         return version
 
-    def _change(self, row: Row, place: Row, account: Row, changes: Mapping[str, Any]) -> Activation:
+    def _change(
+        self,
+        row: Row,
+        place: Row,
+        account: Row,
+        changes: Mapping[str, Any],
+        about_to: Callable[[], None] = lambda: None,
+    ) -> Activation:
         _activation({**row, **changes}, place, account)  # a change may mend a row, but not leave it broken
+        about_to()
         with self._database.write() as transaction:
             rows.change(transaction, "activations", row, changes)
         return self.get(changes.get("name", row["name"]))

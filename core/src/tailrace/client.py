@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -90,7 +91,7 @@ class Tailrace:
     def activations(self) -> Activations:
         from tailrace.activations import Activations
 
-        return Activations(self._foundation)
+        return Activations(self._foundation, self._leaving)
 
     @property
     def runs(self) -> Runs:
@@ -267,6 +268,13 @@ class Tailrace:
             arguments.whole("limit", limit, least=0)
         arguments.whole("max_line_bytes", max_line_bytes, least=1)
         return preview(self, activation, sources, limit, max_line_bytes, on_skipped)
+
+    def _leaving(
+        self, id: str, name: str, mapped: Collection[Segment], *, discard: bool
+    ) -> AbstractContextManager[None]:
+        from tailrace.removing import leaving  # imports what an export does
+
+        return leaving(self, id, name, mapped, discard=discard)
 
     @property
     def _registry(self) -> Registry:

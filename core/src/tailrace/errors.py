@@ -8,7 +8,7 @@
     ├── ConfigurationError         3   what is stored, or what the destination holds, does not fit
     │   ├── NotFound               3   no object of that name
     │   ├── NameTaken              3
-    │   ├── InUse                  3   an object that others refer to
+    │   ├── InUse                  3   an object that others refer to, or that has something to send
     │   ├── StaleVersion           3   the object moved between read and write
     │   ├── ActivationDisabled     3
     │   ├── KeyLost                3   stored secrets cannot be decrypted
@@ -34,7 +34,7 @@ a record's body or a secret.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 if TYPE_CHECKING:
     from tailrace.ledger import Ledger
@@ -183,11 +183,14 @@ class PluginError(TailraceError):
 
 
 class SourceUnreadable(TailraceError):
-    """`spoilt`: what was read of the source before may have been wrong, too."""
+    """`spoilt`: what was read of the source before may have been wrong, too. `fault` says what is wrong with
+    a single source: `early`, it ends before its compressed content does, and more may come; `broken`, its
+    content can never be read on; `unread`, the system refused."""
 
     code = "source-unreadable"
     exit_code = 8
     spoilt = False
+    fault: Literal["early", "broken", "unread"] | None = None
 
 
 class Interrupted(TailraceError):

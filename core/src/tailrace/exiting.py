@@ -7,7 +7,7 @@ segment still mapped, and drops the job.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -25,7 +25,7 @@ from tailrace.pipeline.job import Job, Progress, Remembering
 from tailrace.pipeline.later import Later
 from tailrace.pipeline.pool import ThreadPool
 from tailrace.pipeline.profiles import Secrets
-from tailrace.pipeline.remembering import Rules
+from tailrace.pipeline.remembering import Rules, is_member
 from tailrace.pipeline.sources import Given
 from tailrace.recording import recorded, saver, settle_cut_off
 from tailrace.state.holders import refuse_other
@@ -67,7 +67,22 @@ def stored_jobs(journal: Journal) -> list[ExitJob]:
 
 def waiting_jobs(journal: Journal, activation: Activation) -> list[ExitJob]:
     """Those of segments that the activation does not map any more."""
-    mapped = {(each.namespace, each.id, each.created_at) for each in activation.segments}
+    return _waiting(journal, activation.segments)
+
+
+def waiting_exits(journal: Journal, mapped: Collection[Segment]) -> int:
+    """How many records they are, where the activation maps these segments. It looks at each profile."""
+    slots = [job.slot for job in _waiting(journal, mapped)]
+    if not slots:
+        return 0
+    members = (
+        (profile, sum(is_member(value, slot) for slot in slots)) for profile, value in journal.every_profile()
+    )
+    return sum(of for profile, of in members if of and journal.kept(profile) is not None)
+
+
+def _waiting(journal: Journal, segments: Collection[Segment]) -> list[ExitJob]:
+    mapped = {(each.namespace, each.id, each.created_at) for each in segments}
     return [job for job in stored_jobs(journal) if (job.namespace, job.id, job.created_at) not in mapped]
 
 

@@ -33,6 +33,7 @@ from tailrace.pipeline.process import ProcessPool
 from tailrace.pipeline.profiles import Secrets
 from tailrace.pipeline.sources import LongLine, Source, Sources, open_sources
 from tailrace.pipeline.spooled import spoolable
+from tailrace.pipeline.unended import is_cut
 from tailrace.recording import recorded, saver, settle_cut_off
 from tailrace.spooling import end_spool, numbering, open_spool, refuse_beside_spool, removing
 from tailrace.state.holders import elsewhere, other_holder
@@ -299,7 +300,7 @@ def _previews(
                 try:
                     record = project(line, offset)
                 except InvalidUpdate as invalid:
-                    if line.strip():
+                    if line.strip() and not is_cut(source, line):
                         skipped(invalid.reason)
                     offset += len(line)
                     continue

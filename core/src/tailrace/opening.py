@@ -66,8 +66,11 @@ def begin(journal: Journal, run: int, prepared: Prepared, notes: list[str]) -> R
     layout = "" if activation.every_update else f"{rule} {prepared.place}"  # see `_rule`
     dropped = journal.profiles() if layout != journal.layout else 0
     journal.begin(run, layout)
+    if journal.began_anew:
+        notes.append("the first file of the state was missing, so all that was remembered is forgotten")
     if dropped:
-        notes.append(f"{_why(layout)}, so what was remembered of {dropped:,} profiles is dropped")
+        profiles = "1 profile" if dropped == 1 else f"{dropped:,} profiles"
+        notes.append(f"{_why(layout)}, so what was remembered of {profiles} is dropped")
     return None if activation.every_update else _open_memory(journal, prepared)
 
 

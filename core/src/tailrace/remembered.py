@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tailrace import arguments
-from tailrace.exiting import waiting_jobs
+from tailrace.errors import StateError
+from tailrace.exiting import waiting_exits, waiting_jobs
 from tailrace.opening import backfilled, forget_profile, journal_folder, open_journal
 from tailrace.state.holders import refuse_other
 from tailrace.state.sources import list_sources
@@ -117,14 +118,25 @@ class States:
         with closing(open_journal(self._t.home, id, activation)) as journal:
             return forget_profile(journal, activation, profile)
 
-    def reset(self, activation: str) -> None:
+    def reset(self, activation: str) -> int | None:
         """Forget all of it, damaged or not: the next export reads its sources from their beginning,
-        and sends all of it again. Dead letters, runs and the numbers of sources stay."""
+        and sends all of it again. Dead letters, runs and the numbers of sources stay. Exits that wait
+        are lost with it: how many, or None where nobody can tell."""
         id = self._id(activation)
         folder = journal_folder(self._t.home, id)
+        exits = self._waiting_exits(activation, id)
         with closing(hold_journal(folder, activation)):
             self._end_cut_off(id, "reset")
             remove_journal(folder)
+        return exits
+
+    def _waiting_exits(self, activation: str, id: str) -> int | None:
+        segments = self._t.activations.get(activation).segments
+        try:
+            with closing(open_journal(self._t.home, id, activation)) as journal:
+                return waiting_exits(journal, segments)
+        except StateError:  # it is reset all the same
+            return None
 
     def _id(self, activation: str) -> str:
         """Of the activation of that name, whose state is here."""

@@ -196,7 +196,8 @@ def _cell(text: str) -> str:
 def _shapes() -> str:
     lines = [
         "## JSON\n",
-        "With `--json` a command writes one object. Keys are only ever added. Times are ISO 8601 in UTC,",
+        "With `--json` a command writes one object, unless a second Ctrl-C or SIGTERM ends it at once. Keys",
+        "are only ever added. Times are ISO 8601 in UTC,",
         "sizes are in bytes. A secret is shown as its reference (`env:AWS_SECRET`), one that is stored",
         "encrypted as `sealed:…`. No personal data is in any of them, except with `preview` and",
         "`dead-letters show --reveal`.\n",

@@ -176,6 +176,14 @@ def test_what_a_change_does_to_stale_updates_is_said_first(run: Run, source: Pat
     ]
 
 
+def test_of_a_change_that_is_refused_nothing_else_is_said(run: Run, source: Path) -> None:
+    run("export", "hot", source)
+    for options in (("--refuse-stale", "version"), ("--exits", "--every-update")):
+        ended = run("activation", "update", "hot", *options)
+        assert ended.code == 2
+        assert "warning" not in ended.err
+
+
 def test_how_many_profiles_is_not_known_while_one_exports(run: Run, source: Path) -> None:
     run("export", "hot", source)
     with tailrace.open() as t, closing(open_journal(t.home, t.activations.get("hot").id, "hot")):

@@ -191,6 +191,18 @@ def test_a_removed_activation_leaves_no_holder(on: Open, tmp_path: Path) -> None
     assert export(second).delivered == 3
 
 
+def test_another_home_removes_what_lies_in_it_and_no_more(on: Open, tmp_path: Path) -> None:
+    first, second = on(tmp_path / "first"), on(tmp_path / "second")
+    furnish(first)
+    export(first)
+    export(second, take_over=True)
+    run = second.runs.start(second.activations.get("hot"))
+    first.activations.remove("hot")
+    assert [*(tmp_path / "first" / "journal").iterdir()] == []
+    assert len([*(tmp_path / "second" / "journal").iterdir()]) == 1
+    assert second.runs.get(run).status == "running", "it may be, over there"
+
+
 def test_a_home_gets_its_id_once(home: Path) -> None:
     assert known_id(home) is None
     with ThreadPoolExecutor(4) as pool:

@@ -307,11 +307,14 @@ def update(
                 start = current.attributes if attribute is None else attribute
                 changes["attributes"] = changed_attributes(start, add_attribute or (), remove_attribute or ())
         given = {key: value for key, value in changes.items() if value is not None}
-        tell_effects(console, t, t.activations.get(name), given)
+        current = t.activations.get(name)
         if emit_exits:
+            tell_effects(console, t, current, given)
             activation = t.exits.remove(name, remove_segment or (), **given)
         else:
-            activation = t.activations.update(name, **given)
+            activation = t.activations.update(
+                name, **given, about_to=lambda: tell_effects(console, t, current, given)
+            )
         done = f"activation {activation.name} is at version {activation.version}"
         if not emit_exits:
             listing.stored(console, "activation", activation, done)
@@ -348,10 +351,21 @@ def exits_(
 
 
 @command(app, "remove")
-def remove(console: Console, name: ActivationName, if_version: IfVersion = None) -> None:
-    """Remove an activation. Its runs and dead letters stay."""
+def remove(
+    console: Console,
+    name: ActivationName,
+    discard: Annotated[
+        bool,
+        typer.Option("--discard", help="Give up what waits: lines in its spool, and exits."),
+    ] = False,
+    if_version: IfVersion = None,
+) -> None:
+    """Remove an activation, and what it remembers. Its runs and dead letters stay.
+
+    It is refused while the activation is exported, and where lines in its spool or exits wait to be sent.
+    """
     with console.open() as t:
-        t.activations.remove(name, if_version=if_version)
+        t.activations.remove(name, if_version=if_version, discard=discard)
         listing.removed(console, "activation", name)
 
 

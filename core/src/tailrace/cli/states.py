@@ -101,7 +101,11 @@ def forget(console: Console, name: ActivationName, profile: Profile) -> None:
 def reset(console: Console, name: ActivationName) -> None:
     """Forget it, damaged or not: the next export sends its sources again from the beginning."""
     with console.open() as t:
-        t.state.reset(name)
+        lost = t.state.reset(name)
+        if lost is None:
+            console.warn("exits that waited, if any did, are lost: that cannot be told of a damaged state")
+        elif lost:
+            console.warn(f"{lost:,} {'exit that waited is' if lost == 1 else 'exits that waited are'} lost")
         if console.json:
             console.result({"reset": name})
         else:

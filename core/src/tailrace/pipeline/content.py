@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, Literal
 
 from tailrace.errors import SourceUnreadable
 from tailrace.pipeline.lines import Block, LineCutter, LongLine
-from tailrace.pipeline.unpacking import FAILURES, MAGIC, Read, Skipping, Unpacked, is_compressed
+from tailrace.pipeline.unpacking import FAILURES, MAGIC, EndsEarly, Read, Skipping, Unpacked, is_compressed
 
 
 def blocks_of(
@@ -17,12 +17,15 @@ def blocks_of(
     content = Unpacked(read, compressed=name.endswith((".gz", ".zst")))
     cutter = LineCutter(content.read, max_line)
     spoilt = False
+    fault: Literal["early", "broken", "unread"] = "broken"
     try:
         if offset and raw is not None:
             cutter = LineCutter(_from(content, read, raw, offset), max_line, offset, number)
         yield from cutter.blocks()
     except (OSError, EOFError) as error:
         what = getattr(error, "strerror", None) or str(error)
+        if isinstance(error, (OSError, EndsEarly)):
+            fault = "unread" if isinstance(error, OSError) else "early"
     except Exception as error:
         if type(error).__name__ not in FAILURES:
             raise
@@ -36,7 +39,7 @@ def blocks_of(
         if spoilt
         else "mend the file and export it again: that goes on behind what an export has settled",
     )
-    broken.spoilt = spoilt
+    broken.spoilt, broken.fault = spoilt, fault
     raise broken
 
 

@@ -33,6 +33,7 @@ from tailrace.pipeline.settle import Track
 from tailrace.pipeline.sources import FileSource, Source
 from tailrace.pipeline.tally import Tally
 from tailrace.pipeline.tracks import Tracks, Waiting
+from tailrace.pipeline.unended import Unended
 from tailrace.pipeline.versioned import Versioned
 from tailrace.store.journal import PARTS, Share
 
@@ -64,6 +65,7 @@ class Running:
         self._drain: Drain | None = None
         self._errors: list[TailraceError] = []
         self._warnings: list[str] = []
+        self._unended = Unended()
         self._settled: tuple[SourcePosition, ...] | None = None
         """What of the sources is settled, where that is not what was read and met its fate."""
         self._tally = Tally("received" if job.exits_of is None else "generated")
@@ -135,7 +137,7 @@ class Running:
                 self._reading.received = self._met()
                 self._delivery.finish(self._waiting)
             except TailraceError as error:
-                self._errors.append(error)
+                self._errors.insert(0, error)  # it ends the run, those of single sources do not
                 if isinstance(error, StateError):  # what is sent from now on would be sent again
                     self._delivery.fail(error)
                 self._delivery.finish(self._waiting)
@@ -172,7 +174,8 @@ class Running:
             try:
                 self._read(source, track)
             except SourceUnreadable as error:
-                self._errors.append(error)
+                if not any(isinstance(other, SourceUnreadable) for other in self._errors):
+                    self._errors.append(error)  # the first is told; where a path is followed many may come
                 if error.spoilt:
                     track.distrust()
         self._reading.close()
@@ -190,10 +193,12 @@ class Running:
 
     def _read(self, source: Source, track: Track) -> None:
         part_of = self._changes.part if self._changes is not None else lambda line: 0
-        for block in unread(track, self._blocks(source, track), part_of):
+        self._unended.opened(source)
+        place = track.resume()  # before anybody asks what is known of it
+        for block in unread(track, self._blocks(source, track, *place), part_of):
             if isinstance(block, LongLine):
                 self._reading.long_line(block, track)
-            elif block.lines:
+            elif block.lines and not self._unended.leaves(source, track.number, block):
                 if not self._reading.block(block, track):
                     return
             else:
@@ -203,12 +208,11 @@ class Running:
             if self._ending():
                 return
 
-    def _blocks(self, source: Source, track: Track) -> Iterator[Block | LongLine]:
-        place = track.resume()
+    def _blocks(self, source: Source, track: Track, offset: int, number: int) -> Iterator[Block | LongLine]:
         ahead = self._job.ahead
         if ahead is not None and type(source) is FileSource and not track.replayed:
-            place = yield from ahead.blocks(source, *place)
-        yield from source.blocks(*place)
+            offset, number = yield from ahead.blocks(source, offset, number)
+        yield from source.blocks(offset, number)
 
     def _turn(self) -> None:
         """What there is to do between two blocks."""
@@ -389,7 +393,7 @@ class Running:
                     hint="what was read and not delivered is pending; the rest was not read",
                 )
             )
-        warnings = [*self._job.notes, *self._warnings]
+        warnings = [*self._job.notes, *self._warnings, *self._unended.warnings()]
         received = self._reading.received
         if not errors and not received and self._tracks.were_known:
             warnings.append(self._job.nothing_new)

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, NamedTuple, Protocol
 
+from tailrace.errors import SourceUnreadable
 from tailrace.pipeline.lines import Block, LongLine
 from tailrace.pipeline.sources import FileSource, readable
 from tailrace.pipeline.unpacking import Read
@@ -52,6 +53,10 @@ class Follower(Protocol):
 
     def cut(self, name: str) -> bytes: ...
 
+    def whole(self, name: str) -> None: ...
+
+    def broke(self, name: str, look: Look, error: SourceUnreadable) -> bool: ...
+
 
 class FollowedFile(FileSource):
     """A file that says when it has nothing to give for the moment. What is compressed is read to its
@@ -84,8 +89,15 @@ class FollowedFile(FileSource):
         return False
 
     def blocks(self, offset: int = 0, number: int = 1) -> Iterator[Block | LongLine]:
-        with suppress(Left):
+        try:
             yield from super().blocks(offset, number)
+        except Left:
+            return
+        except SourceUnreadable as error:
+            if not self._following.broke(self.key, self._look, error):
+                raise
+        else:
+            self._following.whole(self.key)
 
     def consumed(self) -> int:
         return self._count

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tailrace import arguments
 from tailrace.errors import SourceUnreadable, UsageError
+from tailrace.pipeline.breaks import Breaks
 from tailrace.pipeline.followed import FollowedFile, Left, Look
 from tailrace.pipeline.sources import POLL, Source, look_at, readable
 
@@ -62,17 +63,21 @@ class Following:
         """When the file that is read was first seen to be no more at its name."""
         self._handed: tuple[str, int] | None = None
         """Name and descriptor of a file that is opened again."""
+        self._breaks = Breaks(notes)
+        self._over = False
+        """The only file is broken, so that nothing can come any more."""
         self._before = 0
         self._reading: FollowedFile | None = None
 
     def __iter__(self) -> Iterator[Source | None]:
         try:
-            while True:
+            while not self._over:
                 source = self._next()
                 if source is None:
                     self._rest()
                 yield source
         finally:
+            self._breaks.end()
             descriptor = self.handed()
             if descriptor is not None:
                 os.close(descriptor)
@@ -120,6 +125,22 @@ class Following:
         self._to_read_again(name)
         return b""
 
+    def whole(self, name: str) -> None:
+        """A file was read to its end."""
+        self._breaks.whole(name)
+
+    def broke(self, name: str, look: Look, error: SourceUnreadable) -> bool:
+        """A file cannot be read on. Whether that is no error, as more of it may come."""
+        if error.fault is None:  # that of no file
+            return False
+        if error.fault == "early" and self._breaks.waits(name, look, error):
+            return True
+        self._breaks.tell(name, look, error)
+        if error.fault == "broken" and not self._folder:
+            status = _regular(self._path)
+            self._over = status is None or Look.of(status).is_file_of(look)
+        return False
+
     def _to_read_again(self, name: str) -> None:
         self._known.pop(name, None)
         self._left.add(name)
@@ -149,6 +170,7 @@ class Following:
         if name < self._last and name not in self._known and name not in self._left:
             self._note_late(place)
         self._known[name] = Look.of(status)
+        self._breaks.opens(name, self._known[name])
         self._last = max(self._last, name)
         self._left.discard(name)
         self._moved = None
@@ -168,6 +190,7 @@ class Following:
         self._there = dict(sorted(self._looks()))
         self._known = {name: look for name, look in self._known.items() if name in self._there}
         self._left &= self._there.keys()
+        self._breaks.there(self._there)
         self._due = deque(
             name for name, look in self._there.items() if name != current and self._known.get(name) != look
         )

@@ -23,10 +23,16 @@ def unread(
         if isinstance(block, LongLine):
             if not track.settled_before(block.number, block.length, lambda: 0):
                 yield block
+            cut_off = block.end == block.offset + block.length
+            track.passed(block.end, block.number + 1, block.length if cut_off else 0)
         elif not block.lines or block.number >= track.known_line:
             yield block
         else:
             yield from _parts(track, block, part_of)
+            last = block.lines[-1]
+            end = block.offset + sum(map(len, block.lines))
+            tail = 0 if last.endswith(b"\n") else len(last)
+            track.passed(end, block.number + len(block.lines), tail)
 
 
 def _parts(track: Track, block: Block, part_of: PartOf) -> Iterator[Block]:

@@ -84,10 +84,10 @@ class Track:
         """All before this place was read."""
         self.offset, self.line, self.tail = offset, line, tail
 
-    def passed(self, offset: int, line: int) -> None:
+    def passed(self, offset: int, line: int, tail: int = 0) -> None:
         """All before this place was read, or left out as it had met its fate before."""
         if line > self.line:
-            self.moved(offset, line)
+            self.moved(offset, line, tail)
 
     def checkpoint(self, part: int, unsettled: Iterable[Place]) -> Checkpoint:
         """Where to go on with that part, when of its lines that were read these are not settled."""

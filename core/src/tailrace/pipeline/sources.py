@@ -152,10 +152,12 @@ class FileSource:
         try:
             raw = self.opened()
         except OSError as error:
-            raise SourceUnreadable(
+            refused = SourceUnreadable(
                 f"source {self.name} cannot be opened: {error.strerror}",
                 hint=RAISE_LIMIT if error.errno in FILES else None,
-            ) from None
+            )
+            refused.fault = "unread"
+            raise refused from None
         with raw:
             self._raw = raw
             read = self._reader(raw)

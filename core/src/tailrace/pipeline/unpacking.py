@@ -26,6 +26,10 @@ FAILURES = ("error", "ZstdError")
 """The names of what zlib and zstd raise; naming the second would import it."""
 
 
+class EndsEarly(EOFError):
+    """Compressed bytes end before their content does; more of them may come."""
+
+
 class Member(Protocol):
     """One gzip member or zstd frame. `needs_input`: it gives nothing more without more bytes."""
 
@@ -52,7 +56,8 @@ class Unpacked:
         self._members: _Members | None = None
 
     def read(self, size: int) -> bytes | None:
-        """Raises EOFError where compressed bytes end too early, and what the decompressor raises."""
+        """Raises EOFError for what is not compressed and should be, EndsEarly, and what the decompressor
+        raises."""
         if self._content is None:
             self._content = self._tell()
             if self._content is None:
@@ -80,7 +85,8 @@ class Unpacked:
         if self._members is not None:
             return self._members.read
         if self._compressed and self._head:
-            raise EOFError("its first bytes are neither gzip nor zstd")
+            what = "its first bytes are neither gzip nor zstd"
+            raise EOFError(what) if len(self._head) >= MAGIC else EndsEarly(what)
         return self._plain
 
     def _plain(self, size: int) -> bytes | None:
@@ -141,7 +147,7 @@ class _Members:
                 if not more:
                     if member is None:
                         return b""
-                    raise EOFError("the compressed data end too early")
+                    raise EndsEarly("the compressed data end too early")
                 self._input = more
             if member is None:
                 self._input = self._input.lstrip(self._padding) if self._padding else self._input

@@ -29,6 +29,7 @@ from tailrace.store.layout import (
     change_layout,
     checkpoints_of,
     close_parts,
+    first_is_missing,
     layout_of,
     open_parts,
     part_file,
@@ -95,9 +96,12 @@ class Journal:
         """`folder` is the activation's own, and exists. With `whole` all of it is read and compared
         with its checksums. Raises ActivationBusy or StateError."""
         self._folder = folder
+        self.began_anew = False
+        """Its first file was not there any more, and nothing is believed without it."""
         self._writing = threading.Lock()
         self._hold = hold_journal(folder, activation)
         try:
+            self.began_anew = first_is_missing(folder)
             self._parts = open_parts(folder, whole=whole)
             self._look()
         except BaseException:

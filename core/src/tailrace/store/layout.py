@@ -47,6 +47,12 @@ def part_files(folder: Path) -> list[Path]:
     return [path for number in range(PARTS) if (path := part_file(folder, number)).exists()]
 
 
+def first_is_missing(folder: Path) -> bool:
+    """Whether there are others, which are not believed without it."""
+    files = part_files(folder)
+    return bool(files) and files[0] != part_file(folder, 0)
+
+
 def source_key(number: int) -> bytes:
     return SOURCE + number.to_bytes(8, "big")
 
@@ -76,6 +82,8 @@ def open_parts(folder: Path, *, whole: bool | None = None) -> list[Part]:
     """The parts in that folder, made where there are none. Raises StateDamaged or StateError."""
     unfit = find_damaged(part_files(folder), whole=whole)
     _refuse(unfit, [part_file(folder, 0)])
+    if first_is_missing(folder):
+        log.warning("%s is not there any more, so all that was remembered is forgotten", part_file(folder, 0))
     parts = [Part(part_file(folder, 0))]
     try:
         if layout_of(parts[0]):
