@@ -28,7 +28,7 @@ from tailrace.forking import Child, receive, send
 from tailrace.pipeline.compile import Compiled, InvalidUpdate
 from tailrace.pipeline.lines import Block, LineCutter, LongLine, Mark
 from tailrace.pipeline.profiles import Secrets
-from tailrace.pipeline.sources import FileSource, Given, Sources
+from tailrace.pipeline.sources import FileSource, Given, Source, Sources
 
 log = logging.getLogger("tailrace.export")
 
@@ -70,6 +70,13 @@ def is_worth_it(sources: Sources) -> bool:
     """Whether one of them is a file with much to be read."""
     given = sources if isinstance(sources, Given) else ()
     return any(type(source) is FileSource and (source.size or 0) >= LEAST for source in given)
+
+
+def blocks_of(source: Source, offset: int, number: int, ahead: Ahead | None) -> Iterator[Block | LongLine]:
+    """The blocks of a source from a place on, as far as possible of what looks ahead."""
+    if ahead is not None and type(source) is FileSource:
+        offset, number = yield from ahead.blocks(source, offset, number)
+    yield from source.blocks(offset, number)
 
 
 class Ahead:

@@ -10,27 +10,29 @@ Nothing here knows what the destination is or where the state is kept.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
-from tailrace.errors import Interrupted, SourceUnreadable, StateError, TailraceError
+from tailrace.errors import SourceUnreadable, StateError, TailraceError
 from tailrace.ledger import Ledger, SourcePosition
+from tailrace.pipeline.ahead import blocks_of
 from tailrace.pipeline.changes import Changes
 from tailrace.pipeline.commit import Committer, Group
 from tailrace.pipeline.delivery import Delivery, Settled
 from tailrace.pipeline.draining import WITHOUT_PROGRESS, Drain
+from tailrace.pipeline.endings import first_of, stopped
 from tailrace.pipeline.every import Every
 from tailrace.pipeline.exits import Exits
 from tailrace.pipeline.job import Job, Progress
 from tailrace.pipeline.lanes import Lanes
 from tailrace.pipeline.letters import Letters
-from tailrace.pipeline.lines import Block, LongLine
+from tailrace.pipeline.lines import LongLine
 from tailrace.pipeline.memory import Memory, Taken, memory_of
 from tailrace.pipeline.pauses import words
 from tailrace.pipeline.reading import Reading
 from tailrace.pipeline.resume import unread
 from tailrace.pipeline.settle import Track
-from tailrace.pipeline.sources import FileSource, Source
+from tailrace.pipeline.sources import Source
 from tailrace.pipeline.tally import Tally
 from tailrace.pipeline.tracks import Tracks, Waiting
 from tailrace.pipeline.unended import Unended
@@ -44,9 +46,6 @@ PARCELS = 4
 
 PROGRESS_EVERY = 0.1
 SAVE_EVERY = 2.0
-
-PRECEDENCE = (130, 7, 4, 3, 6, 8)
-"""Which error an export ends with when there are several."""
 
 
 class Running:
@@ -195,7 +194,8 @@ class Running:
         part_of = self._changes.part if self._changes is not None else lambda line: 0
         self._unended.opened(source)
         place = track.resume()  # before anybody asks what is known of it
-        for block in unread(track, self._blocks(source, track, *place), part_of):
+        blocks = blocks_of(source, *place, None if track.replayed else self._job.ahead)
+        for block in unread(track, blocks, part_of):
             if isinstance(block, LongLine):
                 self._reading.long_line(block, track)
             elif block.lines and not self._unended.leaves(source, track.number, block):
@@ -207,12 +207,6 @@ class Running:
             self._turn()
             if self._ending():
                 return
-
-    def _blocks(self, source: Source, track: Track, offset: int, number: int) -> Iterator[Block | LongLine]:
-        ahead = self._job.ahead
-        if ahead is not None and type(source) is FileSource and not track.replayed:
-            offset, number = yield from ahead.blocks(source, offset, number)
-        yield from source.blocks(offset, number)
 
     def _turn(self) -> None:
         """What there is to do between two blocks."""
@@ -387,12 +381,7 @@ class Running:
         if self._delivery.failure is not None:
             errors.append(self._delivery.failure)
         if self._job.stop.is_set():
-            errors.append(
-                Interrupted(
-                    "the export was stopped",
-                    hint="what was read and not delivered is pending; the rest was not read",
-                )
-            )
+            errors.append(stopped())
         warnings = [*self._job.notes, *self._warnings, *self._unended.warnings()]
         received = self._reading.received
         if not errors and not received and self._tracks.were_known:
@@ -405,7 +394,6 @@ class Running:
             self._job.on_progress(self._progress())
         if not errors:
             return ledger
-        order = {code: place for place, code in enumerate(PRECEDENCE)}
-        error = min(errors, key=lambda e: order.get(e.exit_code, len(order)))
+        error = first_of(errors)
         error.ledger = ledger
         raise error
