@@ -10,7 +10,7 @@ from types import FrameType
 
 import pytest
 
-from tests.endtoend import Site, make_home, make_site, new_server
+from tests.endtoend import OTHER, SEGMENT, Site, make_home, make_site, new_server
 
 
 @pytest.fixture(scope="session")
@@ -52,3 +52,11 @@ def limited() -> Iterator[None]:
     yield
     signal.setitimer(signal.ITIMER_REAL, 0.0)
     signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture
+def kept(site: Site) -> Site:
+    """The activation keeps exits of both segments from its beginning."""
+    with site.client() as t:
+        t.activations.update("hot", exits=True, segments=[SEGMENT, OTHER])
+    return site

@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
-from typing import cast
+from typing import Any, cast
 
 from tailrace.cutoff import letters_left
 from tailrace.deadletters import DeadLetters
@@ -233,8 +233,8 @@ class World:
 
     def _prepared(self) -> Prepared:
         plan = Plan(destination="scripted", format="xdm-json", limits=rig.LIMITS)
-        nothing = cast("Callable[..., object]", None)
-        return Prepared(self._activation(), plan, nothing, nothing, "place")  # type: ignore[arg-type]
+        nothing = cast("Any", None)
+        return Prepared(self._activation(), plan, nothing, nothing, "place")
 
     def _parts(self, compiled: Compiled, remembering: Remembering) -> Callable[[Line], int]:
         profile_of = compiled.sketches(remembering.secrets).profile

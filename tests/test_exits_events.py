@@ -17,7 +17,7 @@ import pytest
 from cloudevents.core.formats.json import JSONFormat
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from jsonschema import Draft202012Validator
 
 import tailrace
 from tailrace import NotExporting, formats

@@ -99,7 +99,9 @@ def test_a_pause_is_no_reason_to_give_up(site: Site, t: tailrace.Tailrace) -> No
     go.set()
     until(lambda: not t.runs.status("hot").in_flight)
     calls = len(site.server.calls_of("PutRecords"))
-    time.sleep(1.5)  # longer than it would go on without one accepted record
+    paused = t.runs.status("hot").ledger.seconds
+    # Longer than it would go on without one accepted record.
+    until(lambda: t.runs.status("hot").ledger.seconds > paused + 1.5)
     status = t.runs.status("hot")
     assert status.paused and status.ledger.pending == 5
     assert len(site.server.calls_of("PutRecords")) == calls

@@ -8,6 +8,7 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 from zlib import crc32
 
 import pytest
@@ -79,7 +80,7 @@ def run(
     lines: Iterable[bytes],
     *,
     in_flight: int = 8,
-    ordering: str = "none",
+    ordering: Literal["key", "none"] = "none",
     seed: int = 1,
     give_up_after: float = 1e5,
     max_pause: float | None = 1e5,
@@ -88,7 +89,7 @@ def run(
     pool = Pool(destination, destination.clock, seed)
     outcome = rig.export(
         destination, lines, limits=limits, in_flight=in_flight, give_up_after=give_up_after,
-        clock=destination.clock, pool=pool, ordering=ordering, max_pause=max_pause,  # type: ignore[arg-type]
+        clock=destination.clock, pool=pool, ordering=ordering, max_pause=max_pause,
     )  # fmt: skip
     assert outcome.ledger.balanced
     return outcome, pool

@@ -17,7 +17,7 @@ from tailrace.errors import (
 )
 from tailrace_kinesis.fakeserver import Refuse
 from tests.endtoend import OTHER, SEGMENT, Site, update, updates
-from tests.test_exits import kept, line  # noqa: F401
+from tests.test_exits import line
 
 AWAY = Refuse("ServiceUnavailable", status=503)
 LEFT = ("journal", "spool", "queue")
@@ -65,7 +65,7 @@ def removed(site: Site, *, discard: bool = False) -> None:
     assert folders(site) == []
 
 
-def test_nothing_stays_in_the_home(kept: Site) -> None:  # noqa: F811
+def test_nothing_stays_in_the_home(kept: Site) -> None:
     assert kept.run("export", "hot", "-", "--spool", stdin=line(1)).code == 0
     assert folders(kept) == [*LEFT]
     with kept.client() as t:
@@ -113,7 +113,7 @@ def test_what_waits_in_the_spool_is_not_given_up_unasked(site: Site) -> None:
     removed(site)
 
 
-def test_exits_that_wait_are_not_given_up_unasked(kept: Site) -> None:  # noqa: F811
+def test_exits_that_wait_are_not_given_up_unasked(kept: Site) -> None:
     let_exits_wait(kept)
     assert refused(kept) == (
         "in-use",
@@ -126,7 +126,7 @@ def test_exits_that_wait_are_not_given_up_unasked(kept: Site) -> None:  # noqa: 
     removed(kept)
 
 
-def test_what_the_hint_says_sends_both(kept: Site) -> None:  # noqa: F811
+def test_what_the_hint_says_sends_both(kept: Site) -> None:
     with kept.client() as t:
         t.export("hot", kept.file("in.jsonl", line(100)))
     fill_spool(kept)
@@ -139,7 +139,7 @@ def test_what_the_hint_says_sends_both(kept: Site) -> None:  # noqa: F811
     removed(kept)
 
 
-def test_all_of_it_is_given_up_where_that_is_asked_for(kept: Site) -> None:  # noqa: F811
+def test_all_of_it_is_given_up_where_that_is_asked_for(kept: Site) -> None:
     fill_spool(kept)
     let_exits_wait(kept)
     sent = len(kept.stream())
@@ -149,7 +149,7 @@ def test_all_of_it_is_given_up_where_that_is_asked_for(kept: Site) -> None:  # n
     assert len(kept.stream()) == sent
 
 
-def test_exits_of_nobody_do_not_wait(kept: Site) -> None:  # noqa: F811
+def test_exits_of_nobody_do_not_wait(kept: Site) -> None:
     with kept.client() as t:
         t.export("hot", kept.file("in.jsonl", line(3, status="exited")))
         t.exits.remove("hot", [OTHER])
@@ -157,7 +157,7 @@ def test_exits_of_nobody_do_not_wait(kept: Site) -> None:  # noqa: F811
     removed(kept)
 
 
-def test_a_damaged_journal_does_not_keep_it_from_being_removed(kept: Site) -> None:  # noqa: F811
+def test_a_damaged_journal_does_not_keep_it_from_being_removed(kept: Site) -> None:
     let_exits_wait(kept)
     damage(kept)
     code, message, hint = refused(kept)
@@ -219,7 +219,7 @@ def test_nothing_beside_its_own_folders_is_removed(site: Site) -> None:
 
 
 @pytest.mark.parametrize("whole", [True, False])
-def test_a_reset_says_how_many_exits_it_loses(kept: Site, whole: bool) -> None:  # noqa: F811
+def test_a_reset_says_how_many_exits_it_loses(kept: Site, whole: bool) -> None:
     let_exits_wait(kept)
     if not whole:
         damage(kept)

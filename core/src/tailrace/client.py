@@ -186,18 +186,15 @@ class Tailrace:
         Before anything is sent: SourceNotFound, NotFound, ActivationDisabled, StateElsewhere,
         ConfigurationError.
         """
-        from tailrace.exporting import Options, export
-        from tailrace.objects import MOST_IN_FLIGHT
+        from tailrace.exporting import export, options_of
 
-        if in_flight is not None:
-            arguments.whole("in_flight", in_flight, least=1, most=MOST_IN_FLIGHT)
-        options = Options(
+        options = options_of(
             on_progress=on_progress,
-            stop=stop or threading.Event(),
+            stop=stop,
             in_flight=in_flight,
-            give_up_after=arguments.seconds("give_up_after", give_up_after),
-            max_pause=None if max_pause is None else arguments.seconds("max_pause", max_pause),
-            max_line_bytes=arguments.whole("max_line_bytes", max_line_bytes, least=1),
+            give_up_after=give_up_after,
+            max_pause=max_pause,
+            max_line_bytes=max_line_bytes,
             from_start=from_start,
             worker_process=worker_process,
             follow=arguments.truth("follow", follow),
@@ -231,18 +228,16 @@ class Tailrace:
         Everything else is as with `export`. Raises ConfigurationError also where the activation does not
         map the segment, or exports every update.
         """
-        from tailrace.exporting import Options, export
-        from tailrace.objects import MOST_IN_FLIGHT, Segment
+        from tailrace.exporting import export, options_of
+        from tailrace.objects import Segment
 
-        if in_flight is not None:
-            arguments.whole("in_flight", in_flight, least=1, most=MOST_IN_FLIGHT)
-        options = Options(
+        options = options_of(
             on_progress=on_progress,
-            stop=stop or threading.Event(),
+            stop=stop,
             in_flight=in_flight,
-            give_up_after=arguments.seconds("give_up_after", give_up_after),
-            max_pause=None if max_pause is None else arguments.seconds("max_pause", max_pause),
-            max_line_bytes=arguments.whole("max_line_bytes", max_line_bytes, least=1),
+            give_up_after=give_up_after,
+            max_pause=max_pause,
+            max_line_bytes=max_line_bytes,
             worker_process=worker_process,
             segment=(
                 segment if isinstance(segment, Segment) else Segment.parse(arguments.text("segment", segment))

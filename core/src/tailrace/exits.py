@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from tailrace import arguments
 from tailrace.exiting import remove_segments, send, waiting_jobs
-from tailrace.exporting import Options, write_timeout_of
-from tailrace.objects import MOST_IN_FLIGHT, Segment
+from tailrace.exporting import options_of, write_timeout_of
+from tailrace.objects import Segment
 from tailrace.opening import open_journal
 from tailrace.state.holders import refuse_other
 
 if TYPE_CHECKING:
+    import threading
+
     from tailrace.client import Tailrace
     from tailrace.ledger import Ledger
     from tailrace.objects import Activation
@@ -63,15 +64,12 @@ class Exits:
         """Send one record to each member of the segments that wait: a run, and a ledger, for each segment
         of which there are members. It goes on where an earlier one ended. Raises what a run ended with, as
         `Tailrace.export`; what was not sent waits on."""
-        if in_flight is not None:
-            arguments.whole("in_flight", in_flight, least=1, most=MOST_IN_FLIGHT)
-        options = Options(
+        options = options_of(
             on_progress=on_progress,
-            stop=stop or threading.Event(),
+            stop=stop,
             in_flight=in_flight,
-            give_up_after=arguments.seconds("give_up_after", give_up_after),
-            max_pause=None if max_pause is None else arguments.seconds("max_pause", max_pause),
-            max_line_bytes=1,
+            give_up_after=give_up_after,
+            max_pause=max_pause,
         )
         return tuple(
             send(self._t, activation, options, in_flight=in_flight, write_timeout=write_timeout_of(options))

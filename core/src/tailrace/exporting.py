@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from tailrace import arguments
 from tailrace.attending import Attending, open_desk
 from tailrace.backfilling import mapped_segment, narrowed
 from tailrace.deadletters import DeadLetterFile
@@ -19,7 +20,7 @@ from tailrace.errors import ConfigurationError, UsageError
 from tailrace.exiting import send_waiting
 from tailrace.forking import can_fork
 from tailrace.ledger import Ledger
-from tailrace.objects import RunKind, Segment
+from tailrace.objects import MOST_IN_FLIGHT, RunKind, Segment
 from tailrace.opening import Openings, begin, digest_key, journal_folder, keep_or_drop, open_journal
 from tailrace.pipeline.ahead import Ahead, is_worth_it
 from tailrace.pipeline.commit import Commit, Group
@@ -85,6 +86,31 @@ class Options:
     """Take the input into a spool first, of about so many bytes at most."""
     segment: Segment | None = None
     """The one that is back-filled."""
+
+
+def options_of(
+    *,
+    on_progress: Callable[[Progress], None] | None,
+    stop: threading.Event | None,
+    in_flight: int | None,
+    give_up_after: float,
+    max_pause: float | None,
+    max_line_bytes: int = 1,
+    **more: Any,
+) -> Options:
+    """The settings that every run has, as a caller gives them, checked; `more` are others, which are.
+    Raises UsageError."""
+    if in_flight is not None:
+        arguments.whole("in_flight", in_flight, least=1, most=MOST_IN_FLIGHT)
+    return Options(
+        on_progress=on_progress,
+        stop=stop or threading.Event(),
+        in_flight=in_flight,
+        give_up_after=arguments.seconds("give_up_after", give_up_after),
+        max_pause=None if max_pause is None else arguments.seconds("max_pause", max_pause),
+        max_line_bytes=arguments.whole("max_line_bytes", max_line_bytes, least=1),
+        **more,
+    )
 
 
 NOTHING_NEW = "nothing is new since an earlier run; --from-start reads all of it again"

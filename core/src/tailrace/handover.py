@@ -24,6 +24,7 @@ OLD = 60.0
 """Seconds after which nobody waits any more for what is in a file."""
 
 _POLL = 0.02
+"""Seconds between two looks for a file that another process writes: nothing tells of it everywhere."""
 _TAKING = 1.0
 _MOST = 4096
 _NAME = re.compile(r"([0-9a-f]{32})\.(ask|answer)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from jsonschema import Draft202012Validator
 
 from core.tests.format.golden import Golden, load, make_activation
 from core.tests.format.reference import Filtered, Record, Rejected, reference_project

@@ -231,7 +231,7 @@ def test_exits_need_changes(furnished: Tailrace) -> None:
         update("kept", every_update=True)
     assert update("kept", every_update=True, exits=False).version == 2
     with pytest.raises(UsageError):
-        update("hot", exits=1)  # type: ignore[arg-type]
+        update("hot", exits=1)  # type: ignore[arg-type]  # what somebody without types may give
 
 
 def test_no_order_needs_every_update(furnished: Tailrace) -> None:

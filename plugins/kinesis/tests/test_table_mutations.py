@@ -4,7 +4,7 @@ has to change with it. A row without such a scenario fails, too."""
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, get_args
 
@@ -81,11 +81,12 @@ def named(name: str) -> Patch:
     return put
 
 
-def refusals(wanted: Callable[[int, str], bool]) -> list[tuple[Step, str]]:
+def refusals(statuses: Collection[int], wanted: str) -> list[tuple[Step, str]]:
+    """The requests that are refused with that code and one of these statuses."""
     return [
         (Refuse(code, status=status), OUTCOMES["refresh" if code in REFRESHED else said])
         for status, code, said in REQUESTS
-        if wanted(status, code)
+        if status in statuses and code == wanted
     ]
 
 
@@ -93,12 +94,12 @@ def rows() -> Iterator[Row]:
     for rule in REQUEST_RULES:
         table = in_table(errors._BY_REQUEST_CODE, *rule.codes)
         for each in rule.codes:
-            met = refusals(lambda status, code, each=each: code == each and status < 500)  # type: ignore[misc]
+            met = refusals(range(500), each)
             yield Row(each, rule, table, met, OUTCOMES)
     for number, rule in STATUS_RULES.items():
-        met = refusals(lambda status, code, number=number: (status, code) == (number, "SomethingNew"))  # type: ignore[misc]
+        met = refusals([number], "SomethingNew")
         yield Row(f"status {number}", rule, in_table(STATUS_RULES, number), met, OUTCOMES)
-    met = refusals(lambda status, code: status >= 500 and code == "SomethingNew")
+    met = refusals(range(500, 600), "SomethingNew")
     yield Row("server error", errors.SERVER_ERROR, named("SERVER_ERROR"), met, OUTCOMES)
     html: list[tuple[Step, str]] = [(Raw(b"<html>Not Found</html>", 404), OUTCOMES["misconfigured"])]
     yield Row("not Kinesis", errors.NOT_KINESIS, named("NOT_KINESIS"), html, OUTCOMES)

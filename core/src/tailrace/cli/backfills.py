@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-from contextlib import nullcontext
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tailrace.cli import progress
 from tailrace.cli.console import Console
-from tailrace.cli.exports import show_ledger
+from tailrace.cli.exports import show_run
 from tailrace.cli.options import (
     ActivationName,
     GiveUpAfter,
@@ -23,8 +20,13 @@ from tailrace.cli.options import (
     command,
     verb,
 )
-from tailrace.cli.signals import stop_on_signals
-from tailrace.errors import TailraceError
+
+if TYPE_CHECKING:
+    import threading
+
+    from tailrace.cli.progress import Report
+    from tailrace.client import Tailrace
+    from tailrace.ledger import Ledger
 
 app = verb()
 
@@ -56,32 +58,20 @@ def backfill(
     where everything before was settled. It ends as an export does.
     """
     check_sources(sources)
-    stop = threading.Event()
-    console.keeps_code = True
-    live = progress.is_terminal() and not quiet
-    try:
-        with (
-            console.open() as t,
-            stop_on_signals(stop, live=live),
-            nullcontext() if quiet else progress.display(name, stop.is_set) as report,
-        ):
-            ledger = t.backfill(
-                name,
-                sources,
-                segment=segment,
-                on_progress=report,
-                stop=stop,
-                in_flight=in_flight,
-                give_up_after=give_up_after,
-                max_pause=max_pause,
-                max_line_bytes=max_line_bytes,
-                worker_process=True,
-            )
-    except TailraceError as error:
-        if error.ledger is None:
-            raise
-        show_ledger(console, error.ledger, error)
-        raise typer.Exit(error.exit_code) from None
-    show_ledger(console, ledger, None)
-    if ledger.exit_code:
-        raise typer.Exit(ledger.exit_code)
+
+    def run(t: Tailrace, report: Report | None, stop: threading.Event) -> tuple[Ledger, None]:
+        ledger = t.backfill(
+            name,
+            sources,
+            segment=segment,
+            on_progress=report,
+            stop=stop,
+            in_flight=in_flight,
+            give_up_after=give_up_after,
+            max_pause=max_pause,
+            max_line_bytes=max_line_bytes,
+            worker_process=True,
+        )
+        return ledger, None
+
+    show_run(console, name, run, quiet=quiet)

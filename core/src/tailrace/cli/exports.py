@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,6 +28,7 @@ from tailrace.errors import TailraceError, UsageError
 from tailrace.ledger import Ledger
 
 if TYPE_CHECKING:
+    from tailrace.cli.progress import Report
     from tailrace.client import Tailrace
 
 app = verb()
@@ -105,6 +107,36 @@ def export(
     if not sources and not spool:
         raise UsageError("missing: SOURCE", hint="name a file; `-` is standard input")
     check_sources(sources or [])
+
+    def run(t: Tailrace, report: Report | None, stop: threading.Event) -> tuple[Ledger, str | None]:
+        ledger = t.export(
+            name,
+            sources or (),
+            on_progress=report,
+            stop=stop,
+            in_flight=in_flight,
+            give_up_after=give_up_after,
+            max_pause=max_pause,
+            max_line_bytes=max_line_bytes,
+            from_start=from_start,
+            worker_process=True,
+            follow=follow,
+            linger=None if linger is None else linger / 1000,
+            take_over=take_over,
+            spool=spool,
+            spool_bytes=spool_bytes,
+        )
+        return ledger, None if ledger.received else _changed(t, ledger)
+
+    show_run(console, name, run, quiet=quiet)
+
+
+Run = Callable[["Tailrace", "Report | None", threading.Event], "tuple[Ledger, str | None]"]
+"""Runs something, and gives its ledger and what a person should be warned of besides."""
+
+
+def show_run(console: Console, name: str, run: Run, *, quiet: bool) -> None:
+    """Run it with its display, stop it on signals, show its ledger, and end with its exit code."""
     stop = threading.Event()
     console.keeps_code = True
     live = progress.is_terminal() and not quiet
@@ -114,32 +146,15 @@ def export(
             stop_on_signals(stop, live=live),
             nullcontext() if quiet else progress.display(name, stop.is_set) as report,
         ):
-            ledger = t.export(
-                name,
-                sources or (),
-                on_progress=report,
-                stop=stop,
-                in_flight=in_flight,
-                give_up_after=give_up_after,
-                max_pause=max_pause,
-                max_line_bytes=max_line_bytes,
-                from_start=from_start,
-                worker_process=True,
-                follow=follow,
-                linger=None if linger is None else linger / 1000,
-                take_over=take_over,
-                spool=spool,
-                spool_bytes=spool_bytes,
-            )
-            changed = None if ledger.received else _changed(t, ledger)
+            ledger, warning = run(t, report, stop)
     except TailraceError as error:
         if error.ledger is None:
             raise
         show_ledger(console, error.ledger, error)
         raise typer.Exit(error.exit_code) from None
     show_ledger(console, ledger, None)
-    if changed is not None:
-        console.warn(changed)
+    if warning is not None:
+        console.warn(warning)
     if ledger.exit_code:
         raise typer.Exit(ledger.exit_code)
 

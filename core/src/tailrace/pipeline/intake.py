@@ -174,7 +174,7 @@ class Keeper:
     def _await_room(self) -> None:
         """What is settled is removed by the one who reads. What was taken before a stop is kept anyway."""
         while self._total > self._most and not self._board.stopped:
-            time.sleep(PATIENCE)
+            time.sleep(PATIENCE)  # another process may be who removes, and nothing tells of it
             self._total = size_of(self._folder)
 
     def _keep(self, group: list[tuple[bytes, int, int]]) -> None:

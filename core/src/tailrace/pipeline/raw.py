@@ -56,6 +56,7 @@ def value_reader(path: tuple[str, ...]) -> Callable[[bytes], msgspec.Raw | None]
             if value is None:
                 return None
             value = value.value
-        return value  # type: ignore[no-any-return]
+        found: msgspec.Raw | None = value
+        return found
 
     return read

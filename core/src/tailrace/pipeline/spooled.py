@@ -81,7 +81,7 @@ class SessionSource:
                 yield Block([], place, line)  # what was left out at the end has met its fate, too
                 break
             else:
-                time.sleep(POLL)
+                time.sleep(POLL)  # who takes in may be another process
                 yield Block([], place, line)
         self._broken()
 
@@ -106,7 +106,7 @@ class SessionSource:
                 return data
             if ended:
                 return b""
-            time.sleep(POLL)
+            time.sleep(POLL)  # who takes in may be another process
             return None
 
         return read

@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 from tailrace.errors import StateError
@@ -129,11 +129,11 @@ def _full_disk() -> Iterator[None]:
 
     write, left = Part._write, [24]
 
-    def limited(part: Part, *given: object) -> bool:
+    def limited(part: Part, *given: Any) -> bool:
         left[0] -= 1
         if left[0] < 0:
             raise lmdb.DiskError("mdb_txn_commit: No space left on device")
-        return write(part, *given)  # type: ignore[arg-type]
+        return write(part, *given)
 
     with mock.patch.object(Part, "_write", limited):
         yield
