@@ -209,6 +209,14 @@ def test_dead_letters_hide_the_original_unless_it_is_asked_for(
     assert run("dead-letters", "show", "1-99").code == 3
 
 
+def test_a_line_has_a_dead_letter_for_each_reading(run: Run, activation: None, profiles: Path) -> None:
+    for again in ((), (), ("--from-start",)):
+        run("export", "hot", profiles, *again)
+    letters = run("dead-letters", "list", "--json").json["dead_letters"]
+    assert [each["id"] for each in letters] == ["1-1", "3-1"]  # run 2 had nothing to read
+    assert len({(each["line"], each["event_id"]) for each in letters}) == 1
+
+
 def test_no_dead_letters_is_said_only_of_what_exists(run: Run, activation: None, tmp_path: Path) -> None:
     source = tmp_path / "good.jsonl"
     source.write_text(update(1))
