@@ -170,9 +170,9 @@ def test_runs(run: Run, activation: None, profiles: Path) -> None:
     run("export", "hot", profiles)
     run("export", "hot", profiles, "--max-line-bytes", "10", "--from-start")
     head, second, first = run("runs", "list").out.splitlines()
-    assert head == "RUN  STARTED (UTC)     STATUS    RECEIVED  DELIVERED  DEAD  PENDING  ACTIVATION"
-    assert (first.split()[0], *first.split()[3:]) == ("1", "finished", "11", "4", "1", "0", "hot")
-    assert (second.split()[0], *second.split()[3:]) == ("2", "finished", "11", "0", "11", "0", "hot")
+    assert head == "RUN  STARTED (UTC)     STATUS    RECEIVED  DELIVERED  FILTERED  DEAD  PENDING  ACTIVATION"
+    assert (first.split()[0], *first.split()[3:]) == ("1", "finished", "11", "4", "6", "1", "0", "hot")
+    assert (second.split()[0], *second.split()[3:]) == ("2", "finished", "11", "0", "0", "11", "0", "hot")
     shown = run("runs", "show", "1").out
     assert "activation  hot (version 1)" in shown
     assert "=  4 delivered" in shown
@@ -184,6 +184,26 @@ def test_runs(run: Run, activation: None, profiles: Path) -> None:
     for number in ("0", "99999999999999999999"):
         ended = run("runs", "show", number)
         assert (ended.code, ended.first) == (3, f"error: there is no run {number}")
+
+
+def test_a_run_is_shown_with_each_fate_that_some_run_had(
+    run: Run, activation: None, profiles: Path, tmp_path: Path
+) -> None:
+    run("export", "hot", profiles)
+    run("export", "hot", profiles, "--from-start")
+    same = tmp_path / "same.jsonl"
+    same.write_text(update(1))
+    run("export", "hot", same)
+    head, *rows = (line.split() for line in run("runs", "list").out.splitlines())
+    counts = ["RECEIVED", "DELIVERED", "FILTERED", "UNCHANGED", "STALE", "DEAD", "PENDING"]
+    assert head[3:] == ["STATUS", *counts, "ACTIVATION"]
+    assert [row[4:-1] for row in rows] == [
+        ["1", "0", "0", "1", "0", "0", "0"],
+        ["11", "0", "6", "0", "4", "1", "0"],
+        ["11", "4", "6", "0", "0", "1", "0"],
+    ]
+    for value in run("runs", "list", "--json").json["runs"]:
+        assert {"filtered", "unchanged", "stale", "superseded", "generated"} <= set(value["ledger"])
 
 
 def test_dead_letters_hide_the_original_unless_it_is_asked_for(

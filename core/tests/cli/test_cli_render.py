@@ -158,6 +158,23 @@ def test_a_pipe_gets_whole_cells() -> None:
     assert LETTERS[0][5] in shown(LETTERS)
 
 
+@pytest.mark.parametrize(
+    ("room", "left"), [(16, "A BBBB CC D LAST"), (15, "A CC D LAST"), (10, "A D LAST"), (7, "A LAST")]
+)
+def test_columns_are_left_out_where_there_is_no_room(
+    terminal: pytest.MonkeyPatch, room: int, left: str
+) -> None:
+    """Those that may be, the first one first; the others never."""
+    terminal.setattr("shutil.get_terminal_size", lambda: os.terminal_size((room, 24)))
+    head, rows = ("A", "BBBB", "CC", "D", "LAST"), [(1, 2, 3, 4, "x")]
+    text = render.table(head, rows, where_it_fits=("BBBB", "CC", "D"))
+    assert text.splitlines()[0].split() == left.split()
+    assert len(text.splitlines()[1].split()) == len(left.split())
+    assert widest(text) <= room
+    terminal.setattr(sys.stdout, "isatty", lambda: False)
+    assert render.table(head, rows, where_it_fits=("BBBB",)).split()[:5] == list(head)
+
+
 def test_columns_are_as_wide_as_they_are_shown() -> None:
     text = render.table(("NAME", "WHAT"), [("日本語", "x"), ("ab", "y")])
     assert text == "NAME    WHAT\n日本語  x\nab      y"

@@ -5,7 +5,7 @@ A wide character, as those of 日本語, takes two cells, and some take none.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 ELLIPSIS = "…"
@@ -43,6 +43,23 @@ def cut(text: str, width: int, side: Side = "right") -> str:
             break
         position, dropped = position + 1, dropped + cells(character)
     return ELLIPSIS + text[position:] if side == "left" else text[: len(text) - position] + ELLIPSIS
+
+
+def fitting(
+    shown: Sequence[list[str]], where_it_fits: Iterable[str], room: int | None
+) -> tuple[list[list[str]], list[int]]:
+    """Rows under their headings, and the widths of their columns: without the first of `where_it_fits`
+    as long as the columns have no room, even when they stand close."""
+    rows = [*shown]
+    widths = [max(cells(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for title in where_it_fits:
+        if room is None or sum(widths[:-1]) + len(widths) - 1 + min(widths[-1], LAST) <= room:
+            break
+        if title in rows[0]:
+            place = rows[0].index(title)
+            rows = [row[:place] + row[place + 1 :] for row in rows]
+            del widths[place]
+    return rows, widths
 
 
 def narrowed(

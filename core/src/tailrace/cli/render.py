@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from tailrace.cli.columns import NARROWEST, Side, cells, cut, each_cut, narrowed, padded
+from tailrace.cli.columns import NARROWEST, Side, cells, cut, each_cut, fitting, narrowed, padded
 from tailrace.cli.shapes import timestamp
 from tailrace.ledger import Ledger
 
@@ -31,14 +31,16 @@ def table(
     *,
     right: Iterable[str] = (),
     shorten: Mapping[str, Side] | None = None,
+    where_it_fits: Iterable[str] = (),
 ) -> str:
-    """Columns under headings. On a terminal that is too narrow the cells of the columns in `shorten`
-    are cut, each on its side, then the columns stand closer, then lines are cut; a heading is shown
-    whole or not at all."""
+    """Columns under headings. On a terminal that is too narrow the columns of `where_it_fits` are left
+    out, the first of them first, the cells of the columns in `shorten` are cut, each on its side, then the
+    columns stand closer, then lines are cut; a heading is shown whole or not at all."""
     shown = [list(head), *([one_line(_cell(value)) for value in row] for row in rows)]
-    widths = [max(cells(row[column]) for row in shown) for column in range(len(head))]
-    numeric = [title in set(right) for title in head]
     room = _room()
+    shown, widths = fitting(shown, where_it_fits, room)
+    head = shown[0]
+    numeric = [title in set(right) for title in head]
     if room is not None and shorten:
         widths = narrowed(widths, head, shorten, room, len(GAP))
         shown = [each_cut(row, widths, head, shorten) for row in shown]

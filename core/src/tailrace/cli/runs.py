@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,24 +16,36 @@ if TYPE_CHECKING:
 
 app = noun("runs", "Finished and running exports, with their ledgers.")
 
-NUMBERS = ("RECEIVED", "DELIVERED", "DEAD", "PENDING")
-GENERATED = "GENERATED"
-"""Shown where a run has any."""
-HEAD = ("RUN", "STARTED (UTC)", "STATUS", *NUMBERS, "ACTIVATION")
+COUNTS = {
+    "RECEIVED": "received",
+    "GENERATED": "generated",
+    "DELIVERED": "delivered",
+    "FILTERED": "filtered",
+    "UNCHANGED": "unchanged",
+    "STALE": "stale",
+    "SUPERSEDED": "superseded",
+    "DEAD": "dead_lettered",
+    "PENDING": "pending",
+}
+ALWAYS = ("RECEIVED", "DELIVERED", "DEAD", "PENDING")
+"""The others are shown where a run has any."""
+WHERE_IT_FITS = ("FILTERED", "UNCHANGED", "STALE")
+"""The first one goes first."""
 
 
 @command(app, "list")
 def list_(console: Console) -> None:
-    """List the runs, the newest first."""
+    """List the runs, the newest first.
+
+    A count that is 0 in all of them may have no column, and a narrow terminal shows fewer: `runs show`
+    and --json have them all.
+    """
     with console.open() as t:
         found = t.runs.list()
         if console.json:
             console.result({"runs": [shapes.plain(run) for run in found]})
         elif found:
-            generated = any(run.ledger.generated for run in found)
-            numbers = (NUMBERS[0], GENERATED, *NUMBERS[1:]) if generated else NUMBERS
-            rows = [_row(run, generated=generated) for run in found]
-            console.print(render.table((*HEAD[:3], *numbers, HEAD[-1]), rows, right=("RUN", *numbers)))
+            console.print(_table(found))
         else:
             console.note("no runs; start one with: tailrace export ACTIVATION SOURCE")
 
@@ -114,15 +127,22 @@ def _told(console: Console, value: RunStatus, what: str) -> None:
         console.note(f"run {value.run} of {value.activation} {what}")
 
 
-def _row(run: Run, *, generated: bool) -> list[object]:
-    ledger = run.ledger
-    numbers = [ledger.received, ledger.delivered, ledger.dead_lettered, ledger.pending]
-    if generated:
-        numbers.insert(1, ledger.generated)
+def _table(runs: Sequence[Run]) -> str:
+    titles = [
+        title
+        for title, name in COUNTS.items()
+        if title in ALWAYS or any(getattr(run.ledger, name) for run in runs)
+    ]
+    head = ("RUN", "STARTED (UTC)", "STATUS", *titles, "ACTIVATION")
+    rows = [_row(run, titles) for run in runs]
+    return render.table(head, rows, right=("RUN", *titles), where_it_fits=WHERE_IT_FITS)
+
+
+def _row(run: Run, titles: Sequence[str]) -> list[object]:
     return [
         run.id,
         render.minute(run.started_at),
         run.status,
-        *map(render.count, numbers),
+        *(render.count(getattr(run.ledger, COUNTS[title])) for title in titles),
         run.activation if run.kind == "export" else f"{run.activation} ({run.kind})",
     ]
