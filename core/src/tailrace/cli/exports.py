@@ -99,7 +99,8 @@ def export(
     order of their names, but for those that begin with a dot or end in .tmp.
 
     Where the destination takes nothing until somebody grants or mends something, the run says what,
-    waits for at most --max-pause, and goes on by itself.
+    waits for at most --max-pause, and goes on by itself. Unless that is given, a run that has delivered
+    nothing yet ends at once.
 
     Ends with 5 if there are dead letters. Ctrl-C, SIGTERM and SIGHUP stop reading, settle
     what was read and end with 130; a second Ctrl-C or SIGTERM ends at once.
