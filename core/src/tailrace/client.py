@@ -154,7 +154,7 @@ class Tailrace:
         ends; a line over `max_line_bytes` becomes a dead letter.
 
         Where the destination takes nothing until somebody grants or mends something (AuthenticationFailed,
-        Misconfigured), the run pauses for `max_pause` seconds at most: everything is kept, one write at a
+        Misconfigured), the run waits for `max_pause` seconds at most: everything is kept, one write at a
         time probes, and when it is accepted the run goes on. Unless given it is 300, and 0 as long as
         nothing was accepted in this run. `on_progress` is told what to grant.
 

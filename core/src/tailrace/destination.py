@@ -161,7 +161,7 @@ class Exporter(Protocol):
     threads at once, and returns within `context.write_timeout` seconds. For a batch that failed as
     a whole it raises `AuthenticationFailed`, `Misconfigured`, `NotConnected` or `Transient`;
     anything else it raises counts as a defect of the plugin. After `AuthenticationFailed` or
-    `Misconfigured` the run pauses and writes again now and then: look again at what somebody may have
+    `Misconfigured` the run waits and writes again now and then: look again at what somebody may have
     put right meanwhile, credentials above all. Retry nothing else: the core does. `close` comes once,
     after the last write, and may be called after a failed one.
     """

@@ -56,9 +56,9 @@ one, as a secret key beside an access key, is not asked for: the error names it;
 
 **Progress.** `export` shows what was read and exported, the rate, requests in flight, retries, dead letters
 and, where the size is known, the time left: on a terminal as a display that rewrites itself, elsewhere as a
-line every five seconds, the first after five seconds. `--quiet` shows none. Where the export pauses, since
-somebody has to grant or mend something, it says what; a line of the log says it once, with `--quiet` too. At
-the end comes the ledger, whose numbers add up.
+line every five seconds, the first after five seconds. `--quiet` shows none. Where the export waits until
+somebody grants or mends something, it says what; a line of the log says it once, with `--quiet` too. At the
+end comes the ledger, whose numbers add up. *Paused* is a run that somebody told so, with `runs pause`.
 
 **Ctrl-C, SIGTERM and SIGHUP** during an export stop reading, settle what was read, for 30 seconds at most and
 for 5 without an accepted record, and end with 130; a second Ctrl-C or SIGTERM ends at once. A hangup (SIGHUP)

@@ -88,6 +88,7 @@ def test_a_run_that_fails_shows_its_error_and_its_ledger(
     ended = run("export", "hot", profiles, "--give-up-after", "0")
     assert ended.code == code
     assert ended.first.startswith(first)
+    assert ended.err.count(ended.first) == ended.err.count(ended.first.removeprefix("error: ")) == 1
     assert "=  0 delivered" in ended.out
     assert "canary" not in ended.out + ended.err
     both = run("export", "hot", profiles, "--give-up-after", "0", "--json")

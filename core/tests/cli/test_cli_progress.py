@@ -43,7 +43,7 @@ def test_facts(meter: progress.Meter) -> None:
         ("in flight", "8"),
         ("retries", "12"),
         ("dead letters", "3"),
-        ("waiting", "2.0 s"),
+        ("next write", "in 2.0 s"),
         ("left", "10 s"),
     ]
 
@@ -105,32 +105,32 @@ def test_a_hot_key_is_named_by_its_hash(meter: progress.Meter) -> None:
     assert "hot key" not in dict(progress.facts(HALF, meter))
 
 
-PAUSED = replace(HALF, needs="the credentials may not write; grant kinesis:PutRecords on the stream")
+WAITS = replace(HALF, needs="the credentials may not write; grant kinesis:PutRecords on the stream")
 
 
 @pytest.mark.parametrize("width", [20, 40, 80, 140])
 def test_the_picture_says_what_the_run_waits_for(meter: progress.Meter, width: int) -> None:
     """In full, on as many lines as that takes."""
     plain = Console(file=io.StringIO(), width=width)
-    plain.print(progress.picture("hot", PAUSED, meter, width))
+    plain.print(progress.picture("hot", WAITS, meter, width))
     assert isinstance(plain.file, io.StringIO)
     lines = plain.file.getvalue().splitlines()
     assert max(map(len, lines)) <= width
     shown = " ".join(line.strip() for line in lines)
     if width > len("kinesis:PutRecords"):
-        assert shown.endswith(f"paused: {PAUSED.needs}")
+        assert shown.endswith(f"waiting: {WAITS.needs}")
 
 
 def test_a_plain_line_says_what_the_run_waits_for(capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock()
     with progress.plain_lines(clock=clock) as report:
         clock.now += 6
-        report(PAUSED)
+        report(WAITS)
         clock.now += 6
         report(HALF)
     waiting, going_on = capsys.readouterr().err.splitlines()
-    assert waiting.endswith(f", paused: {PAUSED.needs}")
-    assert "paused" not in going_on
+    assert waiting.endswith(f", waiting: {WAITS.needs}")
+    assert "waiting" not in going_on
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])

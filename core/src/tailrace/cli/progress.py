@@ -95,7 +95,7 @@ def facts(progress: Progress, meter: Meter) -> list[tuple[str, str]]:
     if progress.hot_key:
         shown.append(("hot key", f"{progress.hot_key[0]} ({count(progress.hot_key[1])} waiting)"))
     if progress.waiting:
-        shown.append(("waiting", duration(progress.waiting)))
+        shown.append(("next write", f"in {duration(progress.waiting)}"))
     left = meter.left(progress.bytes_total)
     if left is not None:
         shown.append(("left", duration(left)))
@@ -149,7 +149,7 @@ def plain_lines(*, clock: Clock = time.monotonic, every: float = PLAIN_EVERY) ->
             last = clock()
             parts = [f"{label} {value}" for label, value in facts(progress, meter)]
             if progress.needs:
-                parts.append(f"paused: {progress.needs}")
+                parts.append(f"waiting: {progress.needs}")
             print(", ".join(parts), file=cast("IO[str]", Forgiving(sys.stderr)), flush=True)
 
     yield report
@@ -191,7 +191,7 @@ def picture(title: str, progress: Progress, meter: Meter, width: int) -> Any:
             line.append(f"{label} ", style="dim").append(value, style=_style(label, value))
         lines.append(line)
     if progress.needs:
-        lines.append(Text(f"paused: {progress.needs}", style="bold yellow"))
+        lines.append(Text(f"waiting: {progress.needs}", style="bold yellow"))
     return Text("\n").join(lines)
 
 
@@ -237,6 +237,6 @@ def _strokes() -> tuple[str, str]:
 def _style(label: str, value: str) -> str:
     if label == "dead letters" and value != "0":
         return "bold red"
-    if label in ("paused", "waiting", "hot key") or (label == "retries" and value != "0"):
+    if label in ("paused", "next write", "hot key") or (label == "retries" and value != "0"):
         return "bold yellow"
     return "bold"

@@ -84,7 +84,7 @@ def status(console: Console, name: ActivationName) -> None:
         if console.json:
             console.result({"status": shapes.plain(value)})
             return
-        waiting = f"{render.duration(value.waiting)} until the next write" if value.waiting else None
+        next_write = f"in {render.duration(value.waiting)}" if value.waiting else None
         console.print(
             render.pairs(
                 [
@@ -94,8 +94,8 @@ def status(console: Console, name: ActivationName) -> None:
                     ("started", render.moment(value.started_at)),
                     ("paused", value.paused),
                     ("in flight", value.in_flight),
-                    *([("waiting", waiting)] if waiting else []),
-                    *([("needs", value.needs)] if value.needs else []),
+                    *([("next write", next_write)] if next_write else []),
+                    *([("waiting", value.needs)] if value.needs else []),
                 ]
             )
         )
