@@ -95,7 +95,7 @@ class Accounts:
         with self._database.write() as transaction:
             row = rows.fetch(transaction, "accounts", name)
             rows.check_version("accounts", row, if_version)
-            rows.refuse_in_use(transaction, "accounts", row, "connections", "account_id")
+            rows.refuse_in_use(transaction, "accounts", row)
             rows.delete(transaction, "accounts", row)
 
     def rekey(self) -> int:

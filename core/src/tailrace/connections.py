@@ -107,7 +107,7 @@ class Connections:
         with self._database.write() as transaction:
             row = rows.fetch(transaction, "connections", name)
             rows.check_version("connections", row, if_version)
-            rows.refuse_in_use(transaction, "connections", row, "activations", "connection_id")
+            rows.refuse_in_use(transaction, "connections", row)
             rows.delete(transaction, "connections", row)
 
     def test(self, name: str) -> AuthReport:

@@ -212,19 +212,31 @@ def test_several_users_are_each_named_with_how_to_remove_them(run: Run, activati
     assert run("connection", "add", "more", "--account", "prod", "--set", "path=more").code == 0
     added = run("activation", "add", "cold", "--connection", "leads", "--segment", "a", "--every-update")
     assert added.code == 0
-    for noun, name, users, first in (
-        ("account", "prod", "connection", ("leads", "more")),
-        ("connection", "leads", "activation", ("cold", "hot")),
-    ):
-        ended = run(noun, "remove", name)
-        one, other = first
-        assert (ended.code, ended.err.splitlines()) == (
-            3,
-            [
-                f"error: {noun} {name!r} is in use by {users}s {one}, {other}",
-                f"hint: remove them first: tailrace {users} remove {one}; tailrace {users} remove {other}",
-            ],
-        )
+    activations = "tailrace activation remove cold; tailrace activation remove hot"
+    connections = "tailrace connection remove leads; tailrace connection remove more"
+    assert run("connection", "remove", "leads") == Ended(
+        3,
+        "",
+        "error: connection 'leads' is in use by activations cold, hot\n"
+        f"hint: remove them first: {activations}\n",
+    )
+    assert run("account", "remove", "prod") == Ended(
+        3,
+        "",
+        "error: account 'prod' is in use by connections leads, more\n"
+        f"hint: remove them first, in this order: {activations}; {connections}\n",
+    )
+
+
+def test_what_is_in_use_is_removed_by_the_steps_of_the_hint(run: Run, activation: None) -> None:
+    hint = run("account", "remove", "prod").err.splitlines()[1]
+    assert hint == (
+        "hint: remove them first, in this order: tailrace activation remove hot; "
+        "tailrace connection remove leads"
+    )
+    for step in hint.partition("order: ")[2].split("; "):
+        assert run(*step.split()[1:]).code == 0
+    assert run("account", "remove", "prod").code == 0
 
 
 def test_connection_test_says_what_was_and_was_not_proved(run: Run, box: Path) -> None:

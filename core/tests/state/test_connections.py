@@ -123,9 +123,11 @@ def test_of_many_activations_a_connection_in_use_names_the_first_and_counts_the_
 
     with pytest.raises(InUse, match=r"in use by activations a0, a1, a2, a3, a4 and 3 more$") as caught:
         furnished.connections.remove("leads")
-    assert "tailrace activation remove a4; for the others see: tailrace activation list" in str(
-        caught.value.hint
-    )
+    others = "tailrace activation remove a4; for the others see: tailrace activation list"
+    assert str(caught.value.hint).endswith(others)
+    with pytest.raises(InUse, match=r"in use by connection leads$") as caught:
+        furnished.accounts.remove("prod")
+    assert str(caught.value.hint).endswith(f"{others}; tailrace connection remove leads")
 
 
 def test_the_auth_step_gets_the_models_and_the_secret(

@@ -16,6 +16,7 @@ Row = Mapping[str, Any]
 Table = Literal["accounts", "connections", "activations"]
 AnyTable = Literal[Table, "runs"]
 Reference = Literal["account_id", "connection_id"]
+Referred = Literal["accounts", "connections"]
 
 _OPTIONS = {
     "segments": "--segment [NAMESPACE/]ID[=NAME]",
@@ -32,6 +33,12 @@ _OPTIONS = {
     "format_version": "--format xdm-json",
 }
 """What sets a column of an activation anew."""
+
+_REFER_TO: Mapping[Referred, tuple[Table, Reference]] = {
+    "accounts": ("connections", "account_id"),
+    "connections": ("activations", "connection_id"),
+}
+"""Which table refers to one, and by which column."""
 
 FEW = 5
 """So many users of an object are named."""
@@ -174,18 +181,37 @@ def delete(transaction: Transaction, table: Table, row: Row) -> None:
         raise _moved(table, row)
 
 
-def refuse_in_use(transaction: Transaction, table: Table, row: Row, users: Table, key: Reference) -> None:
-    """Raises InUse, which names the rows of `users` that refer to the row by `key`: the first few, and
-    how many more."""
-    names = sorted(user["name"] for user in every(transaction, users, **{key: row["id"]}))
-    if not names:
+def refuse_in_use(transaction: Transaction, table: Referred, row: Row) -> None:
+    """Raises InUse, which names the rows that refer to the row, the first few and how many more, and what
+    to remove in which order."""
+    users, found = _users(transaction, table, row)
+    if not found:
         return
-    few, more = names[:FEW], len(names) - FEW
-    named = ", ".join(few) + (f" and {more} more" if more > 0 else "")
-    way = "; ".join(f"tailrace {noun(users)} remove {name}" for name in few)
-    rest = f"; for the others see: tailrace {noun(users)} list" if more > 0 else ""
-    by, them = (f"{noun(users)} {named}", "it") if len(names) == 1 else (f"{users} {named}", "them")
-    raise InUse(f"{noun(table)} {row['name']!r} is in use by {by}", hint=f"remove {them} first: {way}{rest}")
+    names, more = [user["name"] for user in found[:FEW]], len(found) - FEW
+    named = ", ".join(names) + (f" and {more} more" if more > 0 else "")
+    by = f"{users if len(found) > 1 else noun(users)} {named}"
+    steps = _removals(transaction, users, found)
+    first = "remove it first" if len(steps) == 1 else "remove them first"
+    order = "" if steps[0].startswith(f"tailrace {noun(users)} ") else ", in this order"
+    raise InUse(
+        f"{noun(table)} {row['name']!r} is in use by {by}", hint=f"{first}{order}: {'; '.join(steps)}"
+    )
+
+
+def _users(transaction: Transaction, table: Referred, row: Row) -> tuple[Table, list[Row]]:
+    """The rows that refer to the row, by name, and their table."""
+    users, key = _REFER_TO[table]
+    return users, sorted(every(transaction, users, **{key: row["id"]}), key=lambda user: user["name"])
+
+
+def _removals(transaction: Transaction, table: Table, found: list[Row]) -> list[str]:
+    """How to remove the first few of these rows, behind what refers to them."""
+    few, steps = found[:FEW], []
+    if table == "connections":
+        users = [user for row in few for user in _users(transaction, table, row)[1]]
+        steps = _removals(transaction, "activations", users)
+    steps += [f"tailrace {noun(table)} remove {row['name']}" for row in few]
+    return steps + [f"for the others see: tailrace {noun(table)} list"] * (len(found) > FEW)
 
 
 def _name_taken(table: Table, name: str) -> NameTaken:
