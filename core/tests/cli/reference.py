@@ -203,7 +203,8 @@ def _shapes() -> str:
         "`dead-letters show --reveal`.\n",
         "The `number` of a source counts the sources of its activation from 1, in the order in which they",
         "were first opened. A file keeps its number, and no other source of the activation gets it; standard",
-        "input is a new source each time. `spooled` counts lines of the input that `--spool` has synced.\n",
+        "input is a new source each time. `spooled` counts lines of the input that `--spool` has synced. The",
+        "`exit_code` of a check is null unless it failed.\n",
     ]
     for commands, shape in SHAPES:
         lines += [", ".join(f"`{each}`" for each in commands) + "\n"]

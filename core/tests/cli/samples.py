@@ -177,7 +177,7 @@ DESTINATION = {
 FORMAT = {"name": "xdm-json", "version": "1", "content_type": "application/json"}
 DOWN = Unavailable("no record was accepted for 60 s", hint="try again later")
 WRONG = InvalidSettings("account 'prod' is not valid: …", fields={"region": "is not a region"})
-REPORTED = shapes.plain(REPORT) | {"ok": REPORT.ok}
+REPORTED = shapes.report(REPORT)
 
 VERDICT = Verdict(
     FaultRow(

@@ -252,6 +252,7 @@ def test_connection_test_says_what_was_and_was_not_proved(run: Run, box: Path) -
     )
     report = run("connection", "test", "leads", "--json").json["report"]
     assert (report["ok"], report["identity"], report["checks"][1]["status"]) == (True, "me", "unproven")
+    assert [each["exit_code"] for each in report["checks"]] == [None, None]
 
 
 def test_a_connection_test_that_fails_ends_with_4(run: Run, account: None, tmp_path: Path) -> None:
@@ -264,6 +265,7 @@ def test_a_connection_test_that_fails_ends_with_4(run: Run, account: None, tmp_p
     assert "hint: make a new key" in ended.err
     both = run("connection", "test", "c", "--json")
     assert (both.code, both.json["report"]["ok"], both.json["error"]["exit_code"]) == (4, False, 4)
+    assert [each["exit_code"] for each in both.json["report"]["checks"]] == [4, None]
 
 
 def test_a_secret_that_leads_nowhere_ends_with_3(

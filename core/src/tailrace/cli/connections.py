@@ -184,7 +184,7 @@ def _test(console: Console, t: Tailrace, name: str, shape: dict[str, object]) ->
         )
         console.error(wrong)
     if console.json:
-        console.result(shape | {"report": shapes.plain(report) | {"ok": report.ok}}, wrong)
+        console.result(shape | {"report": shapes.report(report)}, wrong)
     else:
         _print_report(console, report)
     if wrong is not None:

@@ -6,7 +6,10 @@ import base64
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tailrace.destination import AuthReport
 
 SEALED = "sealed:"
 
@@ -50,6 +53,15 @@ def body(data: bytes) -> dict[str, str]:
         return {"encoding": "utf-8", "text": data.decode("utf-8")}
     except UnicodeDecodeError:
         return {"encoding": "base64", "text": base64.b64encode(data).decode("ascii")}
+
+
+def report(value: AuthReport) -> dict[str, Any]:
+    """What the authentication step found. Only a check that failed ends a command with its exit code."""
+    shape: dict[str, Any] = plain(value) | {"ok": value.ok}
+    for check in shape["checks"]:
+        if check["status"] != "failed":
+            check["exit_code"] = None
+    return shape
 
 
 def dead_letter(letter: Any, *, reveal: bool = False) -> dict[str, Any]:
