@@ -129,22 +129,22 @@ ledger again.
 
 def page() -> str:
     """The whole page."""
-    parts = [HEAD, CONVENTIONS, _exit_codes(), ENVIRONMENT, "## Commands\n"]
+    parts = []
     root = typer.main.get_command(app)
     context = root.context_class(root, info_name="tailrace")
     for title, names in SECTIONS.items():
         parts.append(f"### {title}\n")
         for name in names:
             parts += _commands(root.get_command(context, name), name, context)  # type: ignore[attr-defined]
-    parts.append(_shapes())
-    return "\n".join(parts)
+    # The modules of all commands, and with them their errors, are loaded now.
+    return "\n".join([HEAD, CONVENTIONS, _exit_codes(), ENVIRONMENT, "## Commands\n", *parts, _shapes()])
 
 
 def _exit_codes() -> str:
     lines = ["## Exit codes\n", "| code | meaning | `error.code` in JSON |", "|---|---|---|"]
     for code, meaning in EXIT_CODES:
         names = sorted(
-            f"`{kind.code}`" for kind in _tree(errors.TailraceError) if code and kind.exit_code == code
+            {f"`{kind.code}`" for kind in _tree(errors.TailraceError) if code and kind.exit_code == code}
         )
         lines.append(f"| {code} | {meaning} | {', '.join(names)} |")
     lines.append("\nWhere several hold, the first of 130, 7, 4, 3, 6, 8, 5, 0 is given.\n")
@@ -153,7 +153,7 @@ def _exit_codes() -> str:
 
 
 def _tree(kind: type[errors.TailraceError]) -> Iterator[type[errors.TailraceError]]:
-    if kind.__module__ == errors.__name__:
+    if kind.__module__.startswith("tailrace."):
         yield kind
     for sub in kind.__subclasses__():
         yield from _tree(sub)

@@ -25,6 +25,8 @@ def test_the_page_is_what_the_commands_say() -> None:
 
 SAID = {
     "unexpected": "an unexpected error",
+    "demo": "the demo's comparison found a difference",
+    "selftest": "a row of the selftest failed",
     "usage": "the call is wrong",
     "invalid-settings": "a field that is not valid",
     "unknown-destination": "a destination that is not installed",
@@ -55,10 +57,14 @@ SAID = {
 
 
 def test_the_exit_codes_name_each_error() -> None:
-    kinds = [each for each in every(TailraceError) if each.__module__ == TailraceError.__module__]
+    page = reference.page()  # it loads the modules of all commands
+    kinds = [each for each in every(TailraceError) if each.__module__.startswith("tailrace.")]
     assert {kind.code for kind in kinds} == SAID.keys()
     meanings = dict(reference.EXIT_CODES)
     assert not [kind.code for kind in kinds if SAID[kind.code] not in meanings[kind.exit_code]]
+    rows = re.findall(r"^\| (\d+) \| .+ \| (.*) \|$", page, flags=re.M)
+    named = {int(code): set(re.findall(r"`(.+?)`", names)) for code, names in rows}
+    assert not [kind.code for kind in kinds if kind.code not in named[kind.exit_code]]
 
 
 def test_the_readme_has_the_same_exit_codes() -> None:
