@@ -17,7 +17,7 @@ SERVER = "127.0.0.1:4566"
 SECONDS = 60
 _END = "\x1e"
 _UNSTABLE = (
-    (re.compile(r"took [\d.]+ s, [\d,]+ updates/s"), "took T"),
+    (re.compile(r"took [\d.]+ s, [\d,]+ updates?/s"), "took T"),
     (re.compile(r'(?<!")\b20\d\d-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(Z| UTC)?'), "TIME"),
     (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\b"), "ID"),
     (re.compile(r"^(event id +)[0-9a-f]{32}$", re.M), r"\1ID"),

@@ -152,7 +152,8 @@ def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
             else send_waiting(t, prepared, journal, options, in_flight=in_flight, write_timeout=write_timeout)
         )
         for sent in waiting:
-            notes.append(f"run {sent.run} sent {sent.delivered:,} exits first, which had waited")
+            exits = "exit" if sent.delivered == 1 else "exits"
+            notes.append(f"run {sent.run} sent {sent.delivered:,} {exits} first, which had waited")
         keep_or_drop(journal, prepared.activation)
         kind: RunKind = "export" if segment is None else "backfill"
         run = t.runs.start(prepared.activation, after=t.dead_letters.last_run, kind=kind)

@@ -37,7 +37,7 @@ def test_a_lost_record_ends_with_1(
     install(monkeypatch, lose_one)
     ended = run("demo", *form)
     assert ended.code == 1
-    assert "error: 1 records are missing, 0 were not expected\n" in ended.err
+    assert "error: 1 record is missing, 0 were not expected\n" in ended.err
     assert not (tmp_path / "home").exists()
 
 

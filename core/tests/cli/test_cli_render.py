@@ -80,6 +80,13 @@ def test_sizes(number: int, text: str) -> None:
     assert render.size(number) == text
 
 
+def test_one_is_counted_as_one() -> None:
+    assert render.counted(1, "retry", "retries") == "1 retry"
+    assert [render.counted(number, "line") for number in (0, 1, 2000)] == ["0 lines", "1 line", "2,000 lines"]
+    text = render.ledger(Ledger(received=1, delivered=1, writes=1, retries=1, spooled=1, seconds=1.0))
+    assert "took 1.0 s, 1 update/s\n1 write, 1 retry\n1 line taken into the spool" in text
+
+
 def test_the_ledger_is_a_sum() -> None:
     ledger = Ledger(
         run=7, received=5000, delivered=1204, filtered=3790, dead_lettered=6, retries=3, writes=12,

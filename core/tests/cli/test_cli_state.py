@@ -107,6 +107,14 @@ def test_profiles_are_counted(run: Run) -> None:
     assert json.loads(run("state", "show", "hot", "--json").out)["state"]["profiles"] == 0
 
 
+def test_one_is_not_several(run: Run, tmp_path: Path) -> None:
+    source = tmp_path / "one.jsonl"
+    source.write_text(update(1))
+    run("export", "hot", source)
+    assert "1 profile is remembered\n" in run("state", "show", "hot").err
+    assert run("state", "verify", "hot").out.endswith(" bytes, 1 source, 1 profile\n")
+
+
 def test_a_file_that_ends_before_one_part_of_its_lines_is_a_new_source(run: Run, source: Path) -> None:
     """The lowest position alone would take what was written anew for settled."""
     run("export", "hot", source)

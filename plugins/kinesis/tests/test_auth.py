@@ -60,6 +60,11 @@ def test_all_is_well(aws: KinesisServer) -> None:
     assert aws.accepted() == []
 
 
+def test_one_shard_is_not_several(aws: KinesisServer) -> None:
+    aws.streams["hot-leads"].shards = 1
+    assert look(aws).limits["rate"] == "1 MB/s and 1000 records/s over 1 open shard"
+
+
 @pytest.mark.parametrize(("stream", "with_arn"), [("hot-leads", False), (ARN, True)])
 def test_a_stream_by_name_or_arn(aws: KinesisServer, stream: str, with_arn: bool) -> None:
     assert look(aws, stream=stream).ok

@@ -140,7 +140,7 @@ def tell_effects(console: Console, t: Tailrace, activation: Activation, changes:
         if counts is None:
             console.warn(effect.format("all known profiles (how many cannot be told while one exports)"))
         elif count := counts[effect is _KEPT_NO_MORE]:
-            console.warn(effect.format(f"{render.count(count)} {'profile' if count == 1 else 'profiles'}"))
+            console.warn(effect.format(render.counted(count, "profile")))
 
 
 _KEPT_NO_MORE = "the next export drops what is kept for the exits of {}"

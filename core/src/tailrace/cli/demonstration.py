@@ -44,7 +44,8 @@ def demo(console: Console) -> None:
 
 def _failed(outcome: Outcome) -> DemoFailed:
     return DemoFailed(
-        f"{len(outcome.missing)} records are missing, {len(outcome.unexpected)} were not expected",
+        f"{render.counted(len(outcome.missing), 'record is', 'records are')} missing, "
+        f"{render.counted(len(outcome.unexpected), 'was', 'were')} not expected",
         hint="please report it with the output of `tailrace demo --json`",
     )
 

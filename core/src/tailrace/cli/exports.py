@@ -184,10 +184,8 @@ def show_ledger(console: Console, ledger: Ledger, error: TailraceError | None) -
     if error is not None:
         console.error(error)
     if ledger.dead_lettered:
-        letters = "dead letter" if ledger.dead_lettered == 1 else "dead letters"
+        letters = render.counted(ledger.dead_lettered, "dead letter")
         of_run = "" if ledger.run is None else f" --run {ledger.run}"
-        console.warn(
-            f"{render.count(ledger.dead_lettered)} {letters}; see: tailrace dead-letters list{of_run}"
-        )
+        console.warn(f"{letters}; see: tailrace dead-letters list{of_run}")
     for warning in ledger.warnings:
         console.warn(warning)

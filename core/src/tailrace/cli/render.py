@@ -74,6 +74,11 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """`1 profile`, `2,000 profiles`; `many` is given where it is not `one` and an s."""
+    return f"{count(number)} {one if number == 1 else many or f'{one}s'}"
+
+
 def moment(value: datetime | None) -> str:
     return "" if value is None else timestamp(value).replace("T", " ").replace("Z", " UTC")
 
@@ -125,19 +130,18 @@ def ledger(value: Ledger) -> str:
 
 def _footnotes(value: Ledger) -> list[str]:
     into = value.received + value.generated
-    rate = f", {count(round(into / value.seconds))} updates/s" if value.seconds > 0 else ""
+    rate = f", {counted(round(into / value.seconds), 'update')}/s" if value.seconds > 0 else ""
     lines = [f"took {duration(value.seconds)}{rate}"]
     sends = [
         (value.writes, "write", "writes"),
         (value.retries, "retry", "retries"),
         (value.ambiguous_resends, "ambiguous resend", "ambiguous resends"),
     ]
-    shown = [f"{count(number)} {one if number == 1 else many}" for number, one, many in sends if number]
+    shown = [counted(*each) for each in sends if each[0]]
     if shown:
         lines.append(", ".join(shown))
     if value.spooled:
-        taken = "line" if value.spooled == 1 else "lines"
-        lines.append(f"{count(value.spooled)} {taken} taken into the spool")
+        lines.append(f"{counted(value.spooled, 'line')} taken into the spool")
     for reason, number in value.reasons.items():
         lines.append(f"dead-lettered for {reason}: {count(number)}")
     for source in value.sources:

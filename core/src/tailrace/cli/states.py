@@ -37,8 +37,8 @@ def verify(console: Console, name: ActivationName) -> None:
             _show(console, state)
         else:
             console.print(
-                f"the state of {name} is whole: {state.bytes:,} bytes, {len(state.sources)} sources, "
-                f"{state.profiles:,} profiles"
+                f"the state of {name} is whole: {state.bytes:,} bytes, "
+                f"{render.counted(len(state.sources), 'source')}, {render.counted(state.profiles, 'profile')}"
             )
 
 
@@ -122,7 +122,11 @@ def _show_repaired(console: Console, repaired: RepairedState) -> None:
     if not repaired.damaged:
         console.print(f"the state of {repaired.activation} is whole: nothing was changed")
     elif kept:
-        console.print(f"{len(kept)} of {len(repaired.parts)} parts are kept, with {profiles:,} profiles")
+        are = "is" if len(kept) == 1 else "are"
+        console.print(
+            f"{len(kept)} of {len(repaired.parts)} parts {are} kept, "
+            f"with {render.counted(profiles, 'profile')}"
+        )
     else:
         console.print("nothing is kept")
     if repaired.damaged:
@@ -147,7 +151,7 @@ def _show(console: Console, state: ActivationState) -> None:
         ]
         console.print(render.table(HEAD, rows, right=HEAD[:-1], shorten={"SOURCE": "left"}))
         if state.profiles:
-            console.note(f"{state.profiles:,} profiles are remembered")
+            console.note(f"{render.counted(state.profiles, 'profile is', 'profiles are')} remembered")
         for segment in state.exits_waiting:
             console.note(f"exits of {segment} wait: tailrace activation exits {state.activation}")
     else:

@@ -111,7 +111,8 @@ def _limits(summary: Summary) -> dict[str, str]:
         limits["record size"] = f"{summary.MaxRecordSizeInKiB} KiB, data and key"
     if summary.OpenShardCount and summary.StreamModeDetails.get("StreamMode") == "PROVISIONED":
         shards = summary.OpenShardCount
-        limits["rate"] = f"{shards} MB/s and {shards * 1000} records/s over {shards} open shards"
+        over = "1 open shard" if shards == 1 else f"{shards} open shards"
+        limits["rate"] = f"{shards} MB/s and {shards * 1000} records/s over {over}"
     return limits
 
 
