@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,7 @@ def test_a_broken_row_fails(entry: Entry) -> None:
     [verdict] = matrix.run([entry], broken=entry.row.name)
     assert verdict.word == "FAIL"
     assert set(verdict.problems) - {NEVER_MET}
+    assert not [problem for problem in verdict.problems if re.search(r"(^| )-\d", problem)]
 
 
 def test_what_is_turned_off_is_on_again() -> None:

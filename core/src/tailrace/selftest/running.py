@@ -140,8 +140,7 @@ def _export(
     letters = client.dead_letters.list()
     runs = client.runs.list()
     recorded = [(run.ledger.as_dict(), run.error) for run in runs]
-    last = None if ledger is None else ledger.run
-    earlier = [run.ledger for run in runs if run.id != last]
+    earlier = [run.ledger for run in runs if ledger is None or _was_read_on(run.ledger, ledger)]
     delivered = sum(each.delivered for each in earlier)
     shown = [(letter.reason, letter.message, letter.code) for letter in letters]
     said = "\n".join([heard(), json.dumps([recorded, shown]), str(ledger), _words(error)])
@@ -151,6 +150,13 @@ def _export(
         bad=len(row.keys) + len(row.sizes), delivered_before=delivered,
         uncommitted=max(0, before - delivered),
     )  # fmt: skip
+
+
+def _was_read_on(earlier: Ledger, last: Ledger) -> bool:
+    """Whether the last run went on in a source of an earlier one. A row may have other runs, of sources
+    of their own, which say nothing of what the last one had to read."""
+    numbers = {source.number for source in last.sources}
+    return earlier.run != last.run and any(source.number in numbers for source in earlier.sources)
 
 
 def _seen(
