@@ -263,6 +263,21 @@ def test_standard_input_that_is_closed_is_a_wrong_call(activation: None, run: Ru
     assert run("runs", "list", "--json").json == {"runs": []}
 
 
+@pytest.mark.parametrize(
+    ("command", "hint"),
+    [
+        (("export", "hot"), "name the files in it, or follow it: --follow"),
+        (("preview", "hot"), "name the files in it"),
+        (("backfill", "hot", "--segment", SEGMENT), "name the files in it"),
+    ],
+)
+def test_a_directory_is_refused_with_what_the_command_can_do(
+    run: Run, activation: None, tmp_path: Path, command: tuple[str, ...], hint: str
+) -> None:
+    ended = run(*command, tmp_path)
+    assert ended == Ended(2, "", f"error: source {tmp_path} is a directory\nhint: {hint}\n")
+
+
 def test_bytes_that_are_no_text_are_revealed_as_they_are(run: Run, activation: None, tmp_path: Path) -> None:
     source = tmp_path / "bad.jsonl"
     source.write_bytes(b'{"a":"\xff"}\n')

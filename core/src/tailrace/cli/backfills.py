@@ -16,7 +16,7 @@ from tailrace.cli.options import (
     MaxPause,
     Quiet,
     Sources,
-    check_sources,
+    check_files,
     command,
     verb,
 )
@@ -57,7 +57,7 @@ def backfill(
     delivered of its profile counts as stale, so nothing is overtaken. The same command again goes on
     where everything before was settled. It ends as an export does.
     """
-    check_sources(sources)
+    check_files(sources)
 
     def run(t: Tailrace, report: Report | None, stop: threading.Event) -> tuple[Ledger, None]:
         ledger = t.backfill(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
@@ -156,6 +157,15 @@ def check_sources(sources: list[str]) -> None:
     """Refuse standard input that was closed before the start, before anything is opened or recorded."""
     if "-" in sources and sys.stdin is None:
         raise SourceNotFound("standard input is closed", hint="name a file, or pipe updates in")
+
+
+def check_files(sources: list[str]) -> None:
+    """The same of a command that follows nothing, so that a directory is refused without a hint at it."""
+    check_sources(sources)
+    for source in sources:
+        if os.path.isdir(source):
+            shown = os.fsencode(source).decode("utf-8", "backslashreplace")
+            raise SourceNotFound(f"source {shown} is a directory", hint="name the files in it")
 
 
 class PlainCommand(TyperCommand):

@@ -11,7 +11,7 @@ import typer
 
 from tailrace.cli import render, shapes
 from tailrace.cli.console import Console, error_shape
-from tailrace.cli.options import ActivationName, Sources, check_sources, command, verb
+from tailrace.cli.options import ActivationName, Sources, check_files, command, verb
 from tailrace.errors import TailraceError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def preview(
     ] = 10,
 ) -> None:
     """Show the records that an export of the sources would send, and their keys."""
-    check_sources(sources)
+    check_files(sources)
     with console.open() as t:
         skipped: Counter[str | None] = Counter()
         records = t.preview(
