@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from tailrace.errors import StateError, UsageError
+from tailrace.keys import KeyRule
 from tailrace.objects import Activation, Segment
 from tailrace.pipeline.exits import keeper
 from tailrace.pipeline.identity import Identity
@@ -132,12 +133,19 @@ def forget_profile(journal: Journal, activation: str, name: str) -> bool:
     rule = _rule(journal.layout)
     profile = profile_named(key, rule, name)
     if profile is None:
-        form = "its identity as NAMESPACE:ID" if rule.startswith("identity") else "its key"
-        raise UsageError(
-            "the profile is not named",
-            hint=f"activation {activation!r} tells profiles apart by {rule}: give {form}",
-        )
+        raise _not_named(activation, KeyRule.parse(rule))
     return journal.forget(profile)
+
+
+def _not_named(activation: str, rule: KeyRule) -> UsageError:
+    apart = f"activation {activation!r} tells profiles apart by {rule}"
+    if rule.kind != "identity":
+        return UsageError("the profile is not named", hint=f"{apart}: give the value of its attribute")
+    such = f", such as {rule.namespaces[0]}:ID" if rule.namespaces else ""
+    return UsageError(
+        "the profile is named without its namespace or without its id",
+        hint=f"{apart}: give one of its identities as NAMESPACE:ID{such}",
+    )
 
 
 def _version(journal: Journal, activation: Activation) -> Slot | None:

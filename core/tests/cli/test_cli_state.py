@@ -246,10 +246,29 @@ def test_a_profile_without_its_namespace_is_refused_and_not_repeated(
     assert ended.code == 2
     assert "canary" not in ended.err + ended.out
     if "ecid" not in given:
-        assert "tells profiles apart by identity: give its identity as NAMESPACE:ID" in ended.err
+        assert ended.first == "error: the profile is named without its namespace or without its id"
+        hint = "tells profiles apart by identity: give one of its identities as NAMESPACE:ID\n"
+        assert ended.err.endswith(hint)
     ended = run("state", "forget", "hot", "--profile", f"ecid:{given}" if given else "-", "-v")
     assert "canary" not in ended.err + ended.out
     assert profiles(run) == 3
+
+
+def test_the_namespace_that_is_missing_is_named_where_it_is_known(run: Run, source: Path) -> None:
+    run("activation", "update", "hot", "--profile-key", "identity:ecid,crm")
+    run("export", "hot", source)
+    assert run("state", "forget", "hot", "--profile", "id-1").err == (
+        "error: the profile is named without its namespace or without its id\n"
+        "hint: activation 'hot' tells profiles apart by identity:ecid,crm: give one of its identities as "
+        "NAMESPACE:ID, such as ecid:ID\n"
+    )
+    run("activation", "update", "hot", "--profile-key", "attribute:person.name.firstName")
+    run("export", "hot", source, "--from-start")
+    assert run("state", "forget", "hot", "--profile", "").err == (
+        "error: the profile is not named\n"
+        "hint: activation 'hot' tells profiles apart by attribute:person.name.firstName: give the value of "
+        "its attribute\n"
+    )
 
 
 def test_a_damaged_part_is_repaired_and_its_share_is_sent_again(run: Run, tmp_path: Path) -> None:
