@@ -96,6 +96,24 @@ def test_what_earlier_exports_left_goes_first(site: Site) -> None:
     assert spooled(site) == 0
 
 
+def test_the_state_shows_an_input_as_long_as_something_of_it_is_left(site: Site) -> None:
+    def shown() -> list[int]:
+        return [
+            each["number"] for each in site.run("state", "show", "hot", "--json").json["state"]["sources"]
+        ]
+
+    assert export(site, updates(10), "-").code == 0
+    assert shown() == []
+    assert site.run("state", "show", "hot").out == b""  # and no heading over nothing
+    site.server.always("PutRecords", AWAY)
+    site.run("export", "hot", "-", *SPOOL, "--give-up-after", "0", stdin=updates(10, 10))
+    assert shown() == [2]
+    site.server.always("PutRecords", None)
+    assert export(site, updates(10, 20), "-").counts == {"received": 20, "delivered": 20}
+    assert export(site, updates(1, 30), "-").ledger["sources"][0]["number"] == 4  # no number comes again
+    assert shown() == []
+
+
 def test_a_file_whose_last_lines_are_settled_already_is_removed(site: Site) -> None:
     site.server.always("PutRecords", AWAY)
     content = updates(10) + b"nonsense\n" * 3  # these are dead letters, and settled

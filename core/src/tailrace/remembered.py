@@ -13,6 +13,7 @@ from tailrace import arguments
 from tailrace.errors import StateError
 from tailrace.exiting import waiting_exits, waiting_jobs
 from tailrace.opening import backfilled, forget_profile, journal_folder, open_journal
+from tailrace.spooling import was_sent
 from tailrace.state.holders import refuse_other
 from tailrace.state.sources import list_sources
 from tailrace.store.compact import compact_parts
@@ -83,7 +84,8 @@ class States:
         self._t = t
 
     def show(self, activation: str) -> ActivationState:
-        """Sources by number; one without a checkpoint is left out. Raises StateDamaged."""
+        """Sources by number; left out is one without a checkpoint, and an input that was spooled and of which
+        nothing is left in the spool. Raises StateDamaged or StateError."""
         return self._look(activation)
 
     def verify(self, activation: str) -> ActivationState:
@@ -158,10 +160,11 @@ class States:
         known = self._t.activations.get(activation)
         folder = journal_folder(self._t.home, id)
         found: list[SourceState] = []
+        sent = was_sent(self._t.home, id)
         with closing(open_journal(self._t.home, id, activation, whole=whole)) as journal:
             for source in list_sources(self._t._foundation.database, id):
                 checkpoint = journal.checkpoint(source.number)
-                if checkpoint is None:
+                if checkpoint is None or sent(source.identity):
                     continue
                 behind = checkpoint.read_line - checkpoint.line - checkpoint.unsettled.total
                 found.append(

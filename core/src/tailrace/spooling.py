@@ -13,7 +13,8 @@ from tailrace.forking import can_fork
 from tailrace.ledger import Ledger
 from tailrace.pipeline.commit import Commit, Group
 from tailrace.pipeline.sources import Source, Sources
-from tailrace.pipeline.spooled import SessionSource, Spooled, waiting_in
+from tailrace.pipeline.spool import segments_of, unusable
+from tailrace.pipeline.spooled import SessionIdentity, SessionSource, Spooled, waiting_in
 from tailrace.state.folders import private_folder
 from tailrace.state.sources import source_number
 
@@ -54,6 +55,17 @@ def open_spool(
         return Spooled(source, folder, options.max_line_bytes, options.spool, worker_process=apart)
     except OSError as error:  # the system's limit of processes or open files
         raise StateError(f"the spool {folder} cannot be used: {error.strerror}") from None
+
+
+def was_sent(home: Path, activation_id: str) -> Callable[[str], bool]:
+    """Tells of the identity of a source whether it is an input that was spooled, and of which nothing is
+    left in the spool: no export will ever read on there. Raises StateError."""
+    folder = home / FOLDER / activation_id
+    try:
+        left = {str(SessionIdentity(segment.session)) for segment in segments_of(folder)}
+    except OSError as error:
+        raise unusable(folder, error, "make it readable") from None
+    return lambda identity: identity.startswith(str(SessionIdentity(""))) and identity not in left
 
 
 def numbering(

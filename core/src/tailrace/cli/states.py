@@ -22,7 +22,8 @@ HEAD = ("NO", "LINE", "OFFSET", "BEYOND", "SOURCE")
 def show(console: Console, name: ActivationName) -> None:
     """Show where the next export reads on, source by source.
 
-    BEYOND counts lines behind that place that are settled already.
+    BEYOND counts lines behind that place that are settled already. An input that was spooled is shown as
+    long as something of it is in the spool.
     """
     with console.open() as t:
         _show(console, t.state.show(name))
@@ -149,7 +150,8 @@ def _show(console: Console, state: ActivationState) -> None:
             (s.number, *map(render.count, (s.line, s.offset, s.settled_beyond)), _named(s))
             for s in state.sources
         ]
-        console.print(render.table(HEAD, rows, right=HEAD[:-1], shorten={"SOURCE": "left"}))
+        if rows:
+            console.print(render.table(HEAD, rows, right=HEAD[:-1], shorten={"SOURCE": "left"}))
         if state.profiles:
             console.note(f"{render.counted(state.profiles, 'profile is', 'profiles are')} remembered")
         for segment in state.exits_waiting:
