@@ -37,19 +37,25 @@ def place(turn: int) -> int:
 PROGRAM = (
     BEGIN
     + f"""
-import time
+import threading
 from core.tests.store.test_spool_power_loss import SESSION, SETTLED, given, place
 from tailrace.pipeline import intake
 from tailrace.pipeline.spool import recover, remove_settled
 intake.SEGMENT, intake.GAP = 1500, 0.0
 folder = folder / "spool"
 recover(folder)
-board = intake.Board()
+class Board(intake.Board):
+    told = threading.Condition()
+    def synced(self, offset, lines):
+        with self.told:
+            super().synced(offset, lines)
+            self.told.notify()
+board = Board()
 keeper = intake.Keeper(folder, SESSION, board, 2**20)
 for turn in range({TURNS}):
     keeper.put(b"".join(given(turn)), len(given(turn)))
-    while board.offset < place(turn + 1):
-        time.sleep(0.001)
+    with board.told:
+        assert board.told.wait_for(lambda: board.offset >= place(turn + 1), 60)
     done(turn)
     if turn == 7:
         remove_settled(folder, SESSION, place(SETTLED), whole=False)
