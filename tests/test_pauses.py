@@ -216,9 +216,9 @@ def test_the_command_says_what_to_grant(site: Site) -> None:
     assert ended.counts == {"received": 1200, "delivered": 1200}
     assert site.arrived() == keys(1200)
     said = ended.err.decode()
-    assert "paused, for 300 s at most: kinesis:PutRecords: answered AccessDeniedException" in said
+    assert "waiting, for 300 s at most: kinesis:PutRecords: answered AccessDeniedException" in said
     assert "grant kinesis:PutRecords on arn:aws:kinesis:eu-west-1:*:stream/hot-leads" in said
-    assert "the pause is over: records are accepted" in said
+    assert "the wait is over: records are accepted" in said
 
 
 def test_a_stream_that_is_made_while_the_command_waits(site: Site) -> None:

@@ -47,15 +47,18 @@ def test_nothing_is_wrong() -> None:
 @pytest.mark.parametrize(
     ("changes", "found"),
     [
-        ({"accepted": [PAIRS[1], PAIRS[2], PAIRS[2]]}, "1 updates lost"),
-        ({"letters": []}, "1 updates lost"),
+        (
+            {"accepted": [PAIRS[1], PAIRS[2], PAIRS[2]]},
+            "updates lost, neither on the stream nor a dead letter: 1",
+        ),
+        ({"letters": []}, "updates lost, neither on the stream nor a dead letter: 1"),
         (ledger(delivered=4), "4 counted as delivered, 3 on the stream"),
         (ledger(received=6), "does not add up"),
         (ledger(received=4, delivered=2), "4 of 5 updates were counted"),
         (ledger(delivered=2, pending=1), "1 pending in an export that finished"),
         (ledger(retries=3), "3 sent again, 2 expected"),
         (ledger(ambiguous_resends=0), "0 sends counted as possible copies, some expected"),
-        (ledger(ambiguous_resends=0), "1 copies on the stream, 0 possible"),
+        (ledger(ambiguous_resends=0), "copies on the stream: 1, possible: 0"),
         (ledger(dead_lettered=2, delivered=2), "2 dead letters, 1 expected"),
         (ledger(dead_lettered=0, delivered=4), "ended with 0, expected 5"),
         ({"ledger": None}, "there is no ledger"),

@@ -90,7 +90,7 @@ def test_a_row_that_fails(wrong: str, problem: str) -> None:
 def test_a_broken_row_fails() -> None:
     verdict = run(Faulty(), broken="first-refused")
     assert verdict.word == "FAIL"
-    assert "1 updates lost: neither on the stream nor a dead letter" in verdict.problems
+    assert "updates lost, neither on the stream nor a dead letter: 1" in verdict.problems
 
 
 def test_a_row_whose_ability_does_not_exist_is_not_built(monkeypatch: pytest.MonkeyPatch) -> None:

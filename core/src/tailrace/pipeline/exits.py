@@ -167,7 +167,7 @@ class Members:
             yield Block(lines, offset, number)
         if self.unknown:
             self._notes.append(
-                f"{self.unknown:,} members were delivered before anything was kept of them, and get none"
+                f"members without an exit, as nothing was kept of them when delivered: {self.unknown:,}"
             )
 
 

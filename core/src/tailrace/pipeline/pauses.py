@@ -54,7 +54,7 @@ class Pauses:
         else:
             self._wait = min(LONGEST, self._wait * 2)
         if self.error is None or self.error.hint != error.hint:
-            log.warning("paused, for %g s at most: %s", self._longest, words(error))
+            log.warning("waiting, for %g s at most: %s", self._longest, words(error))
         self.error = error
         self.until = now + min(LONGEST, self._wait * (0.8 + 0.4 * self._draw()))
         return True
@@ -62,7 +62,7 @@ class Pauses:
     def answered(self, number: int, accepted: int) -> None:
         """A write came back without such an error, and so many of its records were accepted."""
         if self.error is not None and number >= self._probe:
-            log.warning("the pause is over: %s", "records are accepted" if accepted else "it is answered")
+            log.warning("the wait is over: %s", "records are accepted" if accepted else "it is answered")
             self.error = None
             self.until = 0.0
         if accepted:

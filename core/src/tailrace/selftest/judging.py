@@ -73,7 +73,7 @@ def _loss(seen: Seen) -> Iterator[str]:
     lost = sum(pair not in on_stream and line not in buried for line, pair in seen.expected.items())
     lost -= ledger.pending + max(0, seen.lines - ledger.received)
     if lost > 0:
-        yield f"{lost} updates lost: neither on the stream nor a dead letter"
+        yield f"updates lost, neither on the stream nor a dead letter: {lost}"
     delivered = ledger.delivered + seen.delivered_before
     if delivered > len(on_stream):
         yield f"{delivered} counted as delivered, {len(on_stream)} on the stream"
@@ -112,7 +112,7 @@ def _ambiguity(row: FaultRow, seen: Seen, ledger: Ledger) -> Iterator[str]:
     # A run that was stopped may leave one behind whose answer it did not wait for.
     possible = ledger.ambiguous_resends + seen.uncommitted
     if copies > possible and not isinstance(seen.error, Interrupted):
-        yield f"{copies} copies on the stream, {possible} possible"
+        yield f"copies on the stream: {copies}, possible: {possible}"
 
 
 def _checks(row: FaultRow, seen: Seen) -> Iterator[str]:
