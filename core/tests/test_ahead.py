@@ -20,7 +20,7 @@ from tailrace.destination import KeyPlan
 from tailrace.pipeline import ahead, lines
 from tailrace.pipeline.ahead import Ahead
 from tailrace.pipeline.compile import Compiled, InvalidUpdate, compile_export
-from tailrace.pipeline.lines import BOM, Block, LongLine, Mark
+from tailrace.pipeline.lines import BOM, Block, LongLine, Made, Mark
 from tailrace.pipeline.profiles import Secrets
 from tailrace.pipeline.sources import FileSource, open_sources
 from tests.endtoend import SEGMENT, update
@@ -78,7 +78,7 @@ class Beside:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ahead, "Child", Beside)
     monkeypatch.setattr(ahead, "LEAST", 1)
-    monkeypatch.setattr(ahead, "SLOT", 700)
+    monkeypatch.setattr(ahead, "SLOT", 2500)
     monkeypatch.setattr(ahead, "SLOTS", 3)
     monkeypatch.setattr(lines, "PIECE", 300)
 
@@ -102,7 +102,9 @@ class Tired:
 Line = tuple[int, int, bytes]
 
 
-def cut(blocks: Iterator[Block | LongLine]) -> tuple[list[Line], dict[bytes, list[Mark]]]:
+def cut(
+    blocks: Iterator[Block | LongLine], answer: Answer = lambda marks: None
+) -> tuple[list[Line], dict[bytes, list[Mark]]]:
     """(offset, number, line, or its length where it is too long) of each line, and what was said of it."""
     found: list[Line] = []
     said: dict[bytes, list[Mark]] = {}
@@ -116,6 +118,8 @@ def cut(blocks: Iterator[Block | LongLine]) -> tuple[list[Line], dict[bytes, lis
             offset += len(line)
             if block.marks is not None:
                 said.setdefault(line, []).append(block.marks[place])
+        if block.marks is not None:
+            answer(block.marks)
     return found, said
 
 
@@ -130,22 +134,56 @@ def through(looker: Ahead, source: FileSource, offset: int, number: int) -> Iter
     yield from source.blocks(*place)
 
 
-def mark_of(compiled: Compiled, line: bytes) -> Mark:
+def marks_of(compiled: Compiled, line: bytes) -> list[Mark]:
+    """What may be said of a line: little, or all."""
+    sketcher = compiled.sketches(SECRETS)
+    try:
+        looked = compiled.look(line)
+        if looked is None:
+            return [None]
+        profile = sketcher.glance(looked, line)
+        if profile is None:
+            return [b""]
+        quick = sketcher.quick(looked)
+        key, looked, found = compiled.complete(looked, line)
+    except InvalidUpdate:
+        return [b"", quick_mark(compiled, line)]
+    made = Made(profile, sketcher.sketch(looked, found, quick), key, compiled.encode(looked))
+    return [profile + quick, made]
+
+
+def quick_mark(compiled: Compiled, line: bytes) -> Mark:
+    """Of a line that may turn out to be not valid."""
     sketcher = compiled.sketches(SECRETS)
     try:
         looked = compiled.look(line)
     except InvalidUpdate:
         return b""
-    if looked is None:
-        return None
-    profile = sketcher.glance(looked, line)
-    return b"" if profile is None else profile + sketcher.quick(looked)
+    return (sketcher.glance(looked, line) or b"") + sketcher.quick(looked)
+
+
+Answer = Callable[[list[Mark]], None]
+"""What becomes of the marks of a block that was read."""
+
+
+def all_known(marks: list[Mark]) -> None:
+    pass
+
+
+def all_changed(marks: list[Mark]) -> None:
+    marks[:] = [None if mark is None else b"" for mark in marks]
 
 
 @settings(max_examples=60)
-@given(st.lists(LINES, max_size=60), st.booleans(), st.integers(0, 8))
+@given(
+    st.lists(LINES, max_size=60),
+    st.booleans(),
+    st.integers(0, 8),
+    st.booleans(),
+    st.sampled_from([all_known, all_changed]),
+)
 def test_the_lines_are_those_of_the_file_and_the_marks_are_true(
-    content: list[bytes], ended: bool, start: int
+    content: list[bytes], ended: bool, start: int, making: bool, answer: Answer
 ) -> None:
     compiled = compile_export(activation(), KeyPlan(), 256)
     with tempfile.TemporaryDirectory() as folder:
@@ -153,13 +191,13 @@ def test_the_lines_are_those_of_the_file_and_the_marks_are_true(
         path.write_bytes(b"\n".join(content) + b"\n" * ended)
         plain, _ = cut(file_source(path).blocks())
         at, number, _ = plain[min(start, len(plain) - 1)] if plain else (0, 1, b"")
-        looker = Ahead(compiled, SECRETS)
+        looker = Ahead(compiled, SECRETS, making=making)
         try:
             for begin in ((0, 1), (at, number)):  # one file after the other
-                found, said = cut(through(looker, file_source(path), *begin))
+                found, said = cut(through(looker, file_source(path), *begin), answer)
                 assert found == [line for line in plain if line[1] >= begin[1]]
                 for line, marks in said.items():
-                    assert set(marks) == {mark_of(compiled, line)}
+                    assert [mark for mark in marks if mark not in marks_of(compiled, line)] == []
         finally:
             looker.close()
 
@@ -169,7 +207,7 @@ def test_what_is_seen_for_the_first_time_is_left_to_be_looked_at(tmp_path: Path)
     path = tmp_path / "in.jsonl"
     path.write_bytes(b"".join(line + b"\n" for line in [*common, first, *common, first, *common]))
     compiled = compile_export(activation(), KeyPlan(), 256)
-    looker = Ahead(compile_export(activation(), KeyPlan(), 256), SECRETS)
+    looker = Ahead(compile_export(activation(), KeyPlan(), 256), SECRETS, making=False)
     try:
         for block in through(looker, file_source(path), 0, 1):
             assert isinstance(block, Block)
@@ -189,20 +227,20 @@ def test_where_nobody_looks_ahead_any_more_the_rest_is_read_all_the_same(
     path = tmp_path / "in.jsonl"
     path.write_bytes(b"".join(update(n) + b"\n" for n in range(100)))
 
-    def die(memory: object, look: object, sockets: list[socket.socket]) -> None:
+    def die(memory: object, look: object, making: bool, sockets: list[socket.socket]) -> None:
         raise OSError
 
-    def hang(memory: object, look: object, sockets: list[socket.socket]) -> None:
+    def hang(memory: object, look: object, making: bool, sockets: list[socket.socket]) -> None:
         sockets[1].recv(1)
 
-    def break_off(memory: mmap.mmap, look: ahead.Look, sockets: list[socket.socket]) -> None:
-        serve(memory, look, [sockets[0], cast("socket.socket", Tired(sockets[1]))])
+    def break_off(memory: mmap.mmap, look: ahead.Look, making: bool, sockets: list[socket.socket]) -> None:
+        serve(memory, look, making, [sockets[0], cast("socket.socket", Tired(sockets[1]))])
 
     serve = ahead.serve
     plain, _ = cut(file_source(path).blocks())
     for other in (die, hang, break_off):
         monkeypatch.setattr(ahead, "serve", other)
-        looker = Ahead(compile_export(activation(), KeyPlan(), 256), SECRETS)
+        looker = Ahead(compile_export(activation(), KeyPlan(), 256), SECRETS, making=False)
         found, _ = cut(through(looker, file_source(path), 0, 1))
         assert found == plain
         assert cut(through(looker, file_source(path), 0, 1))[0] == plain  # without anybody
@@ -213,7 +251,7 @@ def test_no_look_ahead_in_what_is_small_or_compressed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ahead, "LEAST", 1000)
-    looker = Ahead(compile_export(activation(), KeyPlan(), 256), SECRETS)
+    looker = Ahead(compile_export(activation(), KeyPlan(), 256), SECRETS, making=False)
     try:
         for name, content in (("small", b"\n" * 900), ("packed", b"\x1f\x8b" + b"\n" * 2000)):
             (tmp_path / name).write_bytes(content)

@@ -170,8 +170,10 @@ def export(t: Tailrace, name: str, given: object, options: Options) -> Ledger:
             remembering = begin(journal, run, prepared, openings.notes)
             envelope = compiled.envelope
             ahead = None
-            if remembering is not None and journal.profiles():  # else all of it has changed
-                ahead = _look_ahead(compiled, prepared, remembering.secrets, sources, options)
+            if remembering is not None:
+                # What is kept for exits is made here.
+                making = None if prepared.activation.exits else not journal.profiles()
+                ahead = _look_ahead(compiled, prepared, remembering.secrets, sources, options, making)
             if ahead is not None:
                 stack.callback(ahead.close)
             return Job(
@@ -241,15 +243,17 @@ def _look_ahead(
     secrets: Secrets,
     sources: Sources,
     options: Options,
+    making: bool | None,
 ) -> Ahead | None:
     """A process that looks ahead in files that are worth it, where changes are all that is asked for."""
-    more = compiled.envelope or compiled.version or prepared.activation.refuse_stale != "none"
+    activation = prepared.activation
+    more = compiled.envelope or compiled.version or activation.refuse_stale != "none"
     if more or not is_worth_it(sources):
         return None
     if not (options.worker_process and can_fork()):
         return None
     try:
-        return Ahead(compiled, secrets)
+        return Ahead(compiled, secrets, making=making)
     except OSError as error:  # the system's limit of processes, open files or memory
         log.warning("no process of its own for looking ahead: %s", error.strerror)
         return None

@@ -3,8 +3,9 @@
 Where little has changed, to look at an update is most of what it costs. The process reads on in blocks of
 whole lines, which it leaves in memory that both share, and says of each line what a look at it tells: that
 it is filtered, or its profile and its quick digest. So this process, which alone knows what was delivered,
-mostly has nothing more to do than to compare. Whenever it waits for a block it is given one as it is, and
-looks itself: so the work is shared, however much of it there is on either side.
+mostly has nothing more to do than to compare. Where most updates have changed it makes their records, too.
+Whenever this process waits for a block it is given one as it is, and looks itself: so the work is shared,
+however much of it there is on either side.
 
 What is told is of the very bytes that are handed over. What is out of the ordinary (a line that is not
 valid, a segment or attribute that is seen for the first time) is left to be looked at here, as are the end
@@ -26,7 +27,7 @@ import msgspec
 
 from tailrace.forking import Child, receive, send
 from tailrace.pipeline.compile import Compiled, InvalidUpdate
-from tailrace.pipeline.lines import Block, LineCutter, LongLine, Mark
+from tailrace.pipeline.lines import Block, LineCutter, LongLine, Made, Mark
 from tailrace.pipeline.profiles import Secrets
 from tailrace.pipeline.sources import FileSource, Given, Source, Sources
 
@@ -39,31 +40,32 @@ SLOT = 256 * 1024
 SLOTS = 16
 ENOUGH = 3
 """Blocks that may be handed over before one is looked at."""
-REST = 256
-"""So many blocks are handed over as they are after one in which most updates turned out to be changed:
-those are looked at twice."""
 PATIENCE = 0.1
 """Seconds without a block after which there may be something else to do."""
 HUNG = 100
 """After so many of them nobody waits any more."""
 
-DONE, USELESS = b"d", b"u"
-"""What is answered to a block: it is done with, and looking ahead was of no use."""
+DONE, KNOWN, CHANGED = b"d", b"k", b"c"
+"""What is answered to a block when it is done with: nothing more, or what most updates in it were, of which
+there were marks."""
 
 Place = tuple[int, int]
 """Where in a file to go on: the offset, and the number of the line that begins there."""
 
-_Frame = tuple[int, int, int, int, int, list[Mark] | None]
-"""(kind, offset, line number, length, end, marks)"""
+_Frame = tuple[int, int, int, int, int]
+"""(kind, offset, line number, length, end)"""
 _END, _LONG, _BLOCK = 0, 1, 2
-"""Kinds of frames: where to go on; a line that is too long; a block in the next slot, with marks unless
-nobody has looked at it."""
+"""Kinds of frames: where to go on; a line that is too long; a block in the next slot, whose lines have that
+length, and behind them as far as that end its marks, if anybody has looked at it."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Frame).decode
 _decode_request = msgspec.msgpack.Decoder(tuple[int, int, int]).decode
+_decode_marks = msgspec.msgpack.Decoder(list[Mark]).decode
 
-Look = Callable[[Sequence[bytes]], "list[Mark] | None"]
+Look = Callable[[Sequence[bytes], bool], "list[Mark] | None"]
+"""From lines, and whether to make records, to a mark for each; None where something is in them for the first
+time."""
 
 
 def is_worth_it(sources: Sources) -> bool:
@@ -82,11 +84,12 @@ def blocks_of(source: Source, offset: int, number: int, ahead: Ahead | None) -> 
 class Ahead:
     """A process that looks ahead. `compiled` and `secrets` are those of the run."""
 
-    def __init__(self, compiled: Compiled, secrets: Secrets) -> None:
-        """Raises OSError where the system allows no more processes, open files or memory."""
+    def __init__(self, compiled: Compiled, secrets: Secrets, *, making: bool | None) -> None:
+        """`making`: no profile is known yet, so that it makes records from the first one on; None: it never
+        does. Raises OSError where the system allows no more processes, open files or memory."""
         self._memory = mmap.mmap(-1, SLOT * SLOTS)
         self._child: Child | None = None
-        self._child = Child(partial(serve, self._memory, looking(compiled, secrets)), sockets=2)
+        self._child = Child(partial(serve, self._memory, looking(compiled, secrets), making), sockets=2)
         self._requests, self._frames = self._child.sockets
         self._taken = 0
 
@@ -105,7 +108,7 @@ class Ahead:
                 if frame is None:
                     yield Block([], *place)
                     continue
-                kind, offset, number, length, end, marks = frame
+                kind, offset, number, length, end = frame
                 if kind == _END:
                     done = True
                     return offset, number
@@ -113,11 +116,11 @@ class Ahead:
                     place = end, number + 1
                     yield LongLine(offset, number, length, end)
                     continue
-                lines = self._lines(length)
-                place = end, number + len(lines)
-                source.moved(end)
+                lines, marks = self._next(length, end)
+                place = offset + length, number + len(lines)
+                source.moved(offset + length)
                 yield Block(lines, offset, number, marks)
-                self._frames.sendall(DONE if marks is None or _are_useful(marks) else USELESS)
+                self._frames.sendall(DONE if marks is None else _kind_of(marks))
         except OSError as error:
             log.warning("nobody looks ahead any more: %s", error.strerror)
         finally:
@@ -150,47 +153,55 @@ class Ahead:
                 break
         log.warning("the process that looks ahead does not any more")
 
-    def _lines(self, length: int) -> list[bytes]:
-        """Those of the next slot."""
+    def _next(self, length: int, end: int) -> tuple[list[bytes], list[Mark] | None]:
+        """What is in the next slot."""
         start = self._taken % SLOTS * SLOT
         self._taken += 1
-        return io.BytesIO(self._memory[start : start + length]).readlines()
+        lines = io.BytesIO(self._memory[start : start + length]).readlines()
+        marks = _decode_marks(self._memory[start + length : start + end]) if end > length else None
+        return lines, marks
 
 
-def _are_useful(marks: list[Mark]) -> bool:
-    """Of a block that was read. What was not known of its updates was emptied meanwhile."""
+def _kind_of(marks: list[Mark]) -> bytes:
+    """Of a block that was read. The marks of what has changed, or was not told, were emptied meanwhile."""
     empty, filtered = marks.count(b""), marks.count(None)
-    return 2 * empty <= len(marks) - filtered
+    return KNOWN if 2 * empty <= len(marks) - filtered else CHANGED
 
 
 def looking(compiled: Compiled, secrets: Secrets) -> Look:
-    """The function that looks at lines: it gives a mark for each, or None where something is in them for
-    the first time."""
+    """The function that looks at lines."""
     sketcher = compiled.sketches(secrets)
-    look, unseen, glance, quick = compiled.look, compiled.unseen, sketcher.glance, sketcher.quick
+    look, complete, encode, unseen = compiled.look, compiled.complete, compiled.encode, compiled.unseen
+    glance, quick, sketch = sketcher.glance, sketcher.quick, sketcher.sketch
 
-    def mark(line: bytes) -> Mark:
+    def mark(line: bytes, making: bool) -> Mark:
         try:
             update = look(line)
+            if update is None:
+                return None
+            profile = glance(update, line)
+            if profile is None:
+                return b""
+            if not making:
+                return profile + quick(update)
+            told = quick(update)
+            key, update, found = complete(update, line)
         except InvalidUpdate:
             return b""
-        if update is None:
-            return None
-        profile = glance(update, line)
-        return b"" if profile is None else profile + quick(update)
+        return Made(profile, sketch(update, found, told), key, encode(update))
 
-    def marks(lines: Sequence[bytes]) -> list[Mark] | None:
+    def marks(lines: Sequence[bytes], making: bool) -> list[Mark] | None:
         before = unseen(True), unseen(False)
-        found = [mark(line) for line in lines]
+        found = [mark(line, making) for line in lines]
         return found if (unseen(True), unseen(False)) == before else None
 
     return marks
 
 
-def serve(memory: mmap.mmap, look: Look, sockets: list[socket.socket]) -> None:
+def serve(memory: mmap.mmap, look: Look, making: bool | None, sockets: list[socket.socket]) -> None:
     """The other side: look ahead in one file after the other, until the sockets are closed."""
     requests, frames = sockets
-    served = _Served(memory, look, frames)
+    served = _Served(memory, look, making, frames)
     while True:
         request, files, _, _ = socket.recv_fds(requests, 64, 1)
         if not request:
@@ -202,7 +213,7 @@ def serve(memory: mmap.mmap, look: Look, sockets: list[socket.socket]) -> None:
             return
         finally:
             os.close(file)
-        send(frames, _encode((_END, *place, 0, 0, None)))
+        send(frames, _encode((_END, *place, 0, 0)))
 
 
 class _AtEnd(Exception):
@@ -210,13 +221,14 @@ class _AtEnd(Exception):
 
 
 class _Served:
-    def __init__(self, memory: mmap.mmap, look: Look, frames: socket.socket) -> None:
+    def __init__(self, memory: mmap.mmap, look: Look, making: bool | None, frames: socket.socket) -> None:
         self._memory = memory
         self._look = look
+        self._making = bool(making)
+        self._may_make = making is not None
         self._frames = frames
-        self._given = self._waiting = self._resting = 0
-        """Blocks that were handed over, those of them that nobody has done with, and those to come that
-        nobody looks at."""
+        self._given = self._waiting = 0
+        """Blocks that were handed over, and those of them that nobody has done with."""
 
     def read(self, file: int, offset: int, number: int, max_line: int) -> Place:
         """Hand over the blocks from a place on. Returns where to go on otherwise. Raises EOFError where
@@ -233,7 +245,7 @@ class _Served:
         try:
             for block in cutter.blocks():
                 if isinstance(block, LongLine):
-                    self._send(_LONG, block.offset, block.number, block.length, block.end, None)
+                    self._send(_LONG, block.offset, block.number, block.length, block.end)
                 elif block.lines:
                     data = b"".join(block.lines)
                     if len(data) > SLOT:
@@ -246,13 +258,15 @@ class _Served:
     def _hand_over(self, block: Block, data: bytes) -> None:
         self._await_slot()
         marks = None
-        if self._resting:
-            self._resting -= 1
-        elif self._waiting >= ENOUGH:  # else it would soon be waited for
-            marks = self._look(block.lines)
+        if self._waiting >= ENOUGH:  # else it would soon be waited for
+            marks = self._look(block.lines, self._making)
+        told = b"" if marks is None else _encode(marks)
+        length, end = len(data), len(data) + len(told)
+        if end > SLOT:
+            end = length
         start = self._given % SLOTS * SLOT
-        self._memory[start : start + len(data)] = data
-        self._send(_BLOCK, block.offset, block.number, len(data), block.offset + len(data), marks)
+        self._memory[start : start + end] = (data + told)[:end]
+        self._send(_BLOCK, block.offset, block.number, length, end)
         self._given += 1
         self._waiting += 1
 
@@ -266,10 +280,8 @@ class _Served:
         if not done:
             raise EOFError
         self._waiting -= len(done)
-        if USELESS in done:
-            self._resting = REST
+        if told := done.replace(DONE, b""):
+            self._making = self._may_make and told.endswith(CHANGED)
 
-    def _send(
-        self, kind: int, offset: int, number: int, length: int, end: int, marks: list[Mark] | None
-    ) -> None:
-        send(self._frames, _encode((kind, offset, number, length, end, marks)))
+    def _send(self, kind: int, offset: int, number: int, length: int, end: int) -> None:
+        send(self._frames, _encode((kind, offset, number, length, end)))

@@ -13,6 +13,7 @@ from tailrace.pipeline.compile import Compiled, InvalidUpdate
 from tailrace.pipeline.delivery import Settled
 from tailrace.pipeline.identities import Found
 from tailrace.pipeline.lanes import Entry, Lanes, Name
+from tailrace.pipeline.lines import Made
 from tailrace.pipeline.memory import Change, Memory
 from tailrace.pipeline.pack import Packed
 from tailrace.pipeline.profiles import SIZE
@@ -96,18 +97,49 @@ class Changes:
         if not groups:
             self._count(profile, again)
             return None
+        record = (key, self._encode(update), line, track, offset, number, None)
+        kept = None if self._keep is None else self._keep(key, update, found, line)
+        return self._changed(profile, sketch, remembered, groups, record, kept)
+
+    def made(self, made: Made, line: bytes, track: Track, offset: int, number: int) -> Packed | None:
+        """The same for an update of which all was made that can be, in a source that is read for the first
+        time."""
+        profile, sketch = made.profile, made.sketch
+        quick = sketch.digests[:SIZE]
+        record = (made.key, made.data, line, track, offset, number, None)
+        if self._lanes.is_busy(profile):
+            self._wait(profile, sketch, record, None)
+            return None
+        remembered = self.memory.get(profile, quick)
+        if remembered is not None and remembered.startswith(quick):
+            self._count(profile, None)
+            return None
+        groups = changes(sketch, remembered, self._rules)
+        if not groups:
+            self._count(profile, None)
+            return None
+        return self._changed(profile, sketch, remembered, groups, record, None)
+
+    def _changed(
+        self,
+        profile: bytes,
+        sketch: Sketch,
+        remembered: bytes | None,
+        groups: Sequence[str],
+        record: Packed,
+        kept: bytes | None,
+    ) -> Packed | None:
+        """The record of an update that differs in these groups. None: it waits, or is stale and counted."""
+        key, data, line, track, offset, number, _ = record
         others = [other for other in sketch.others if other != profile] if "identities" in groups else []
         if others and any(map(self._lanes.is_busy, others)):
-            record = (key, self._encode(update), line, track, offset, number, None)
-            self._wait(profile, sketch, record, self._kept(key, update, found, line))
+            self._wait(profile, sketch, record, kept)
             return None
         if others and self._overtakes(others, track, offset):
             self._count(profile, True)
             return None
         value = value_of(sketch, track.place(offset), remembered)
-        kept = None if self._keep is None else self._keep(key, update, found, line)
-        change = Change(profile, value, others, others, False, kept)
-        return key, self._encode(update), line, track, offset, number, change
+        return key, data, line, track, offset, number, Change(profile, value, others, others, False, kept)
 
     def knows(self, mark: bytes) -> bool:
         """Whether the update of which there is that mark is what was delivered last; then it is counted."""

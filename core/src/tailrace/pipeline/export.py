@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from functools import partial
 
 from tailrace.errors import SourceUnreadable, StateError, TailraceError
@@ -103,13 +104,12 @@ class Running:
         given = self._job.remembering
         if given is None or self._lanes is None:
             return None
-        if self._job.exits_of is not None:
+        by_key, gone = self._job.ordering == "key", self._job.exits_of
+        if gone is not None:
             memory = Memory(given.get, given.refresh)
-            gone, by_key = self._job.exits_of, self._job.ordering == "key"
             return Exits(self._job.compiled, memory, self._lanes, self._tally, gone, by_key=by_key)
         memory = memory_of(given.get, given.refresh, keeping=given.keep is not None)
         sketcher = self._job.compiled.sketches(given.secrets)
-        by_key = self._job.ordering == "key"
         what = (self._job.compiled, sketcher, memory, given.rules, self._lanes, self._tally)
         begin, slot = self._job.begin, given.secrets.version
         if begin is None and slot is None and given.rules.refuse_stale == "none":
@@ -195,18 +195,19 @@ class Running:
         self._unended.opened(source)
         place = track.resume()  # before anybody asks what is known of it
         blocks = blocks_of(source, *place, None if track.replayed else self._job.ahead)
-        for block in unread(track, blocks, part_of):
-            if isinstance(block, LongLine):
-                self._reading.long_line(block, track)
-            elif block.lines and not self._unended.leaves(source, track.number, block):
-                if not self._reading.block(block, track):
+        with closing(unread(track, blocks, part_of)) as rest:
+            for block in rest:
+                if isinstance(block, LongLine):
+                    self._reading.long_line(block, track)
+                elif block.lines and not self._unended.leaves(source, track.number, block):
+                    if not self._reading.block(block, track):
+                        return
+                else:
+                    track.passed(block.offset, block.number)
+                    self._reading.pause(self._clock.monotonic())
+                self._turn()
+                if self._ending():
                     return
-            else:
-                track.passed(block.offset, block.number)
-                self._reading.pause(self._clock.monotonic())
-            self._turn()
-            if self._ending():
-                return
 
     def _turn(self) -> None:
         """What there is to do between two blocks."""

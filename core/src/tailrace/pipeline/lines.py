@@ -6,13 +6,26 @@ import io
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 
+import msgspec
+
+from tailrace.pipeline.sketch import Sketch
+
 PIECE = 64 * 1024
 BOM = b"\xef\xbb\xbf"
 
 
-Mark = bytes | None
+class Made(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What becomes of an update that has changed: its profile and sketch, key and bytes of its record."""
+
+    profile: bytes
+    sketch: Sketch
+    key: str
+    data: bytes
+
+
+Mark = bytes | Made | None
 """What is known of a line: None that it is filtered, empty nothing, else the profile of its update and the
-quick digest of that."""
+quick digest of that; or all that can be known of it."""
 
 
 @dataclass(frozen=True, slots=True)

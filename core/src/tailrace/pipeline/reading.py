@@ -10,7 +10,7 @@ from tailrace.pipeline.changes import Changes
 from tailrace.pipeline.compile import Compiled, InvalidUpdate
 from tailrace.pipeline.lanes import Lanes
 from tailrace.pipeline.letters import Letters
-from tailrace.pipeline.lines import Block, LongLine
+from tailrace.pipeline.lines import Block, LongLine, Made
 from tailrace.pipeline.memory import part_of_change
 from tailrace.pipeline.pack import Packed, Parcel, record_size
 from tailrace.pipeline.settle import Track, Unsettled
@@ -61,7 +61,7 @@ class Reading:
     def block(self, block: Block, track: Track) -> bool:
         """Take the lines of a block. False: writing has ended."""
         look, encode, detect = self._look, self._encode, self._detect
-        marks, changes = block.marks, self._changes
+        marks, changes = block.marks or [b""] * len(block.lines), self._changes
         limits, letters = self._limits, self._letters
         overhead, most = limits.record_overhead, self._most
         lanes, parcel = self._lanes, self._parcel
@@ -74,27 +74,29 @@ class Reading:
             for number, line in enumerate(block.lines, block.number):
                 offset = end
                 end += len(line)
-                if marks is not None:
-                    mark = marks[number - block.number]
-                    if mark is None:
-                        filtered += 1
+                mark = marks[number - block.number]
+                if mark is None:
+                    filtered += 1
+                    continue
+                if type(mark) is bytes and mark:
+                    if changes is not None and changes.knows(mark):
                         continue
-                    if mark and changes is not None:
-                        if changes.knows(mark):
-                            continue
-                        marks[number - block.number] = b""
+                    marks[number - block.number] = b""
                 try:
-                    update = look(line)
-                    if update is None:
+                    if type(mark) is Made and changes is not None:
+                        detected = changes.made(mark, line, track, offset, number)
+                        if detected is not None:
+                            marks[number - block.number] = b""
+                    elif (update := look(line)) is None:
                         filtered += 1
                         continue
-                    if detect is None:
-                        record = (update[0], encode(update[1]), line, track, offset, number, None)
+                    elif detect is None:
+                        detected = (update[0], encode(update[1]), line, track, offset, number, None)
                     else:
                         detected = detect(update, line, track, offset, number)
-                        if detected is None:
-                            continue
-                        record = detected
+                    if detected is None:
+                        continue
+                    record = detected
                 except InvalidUpdate as invalid:
                     if not line.strip():
                         blank += 1

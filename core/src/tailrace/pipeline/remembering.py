@@ -13,26 +13,20 @@ because its trigger is off, stays a change.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Collection
 from typing import NamedTuple
 
 from tailrace.objects import RefuseStale
 from tailrace.pipeline.profiles import SIZE
 from tailrace.pipeline.sketch import Sketch
+from tailrace.pipeline.standings import Standings, packed, same_members, unpacked
 
 TRIGGERS = ("segments", "identities", "attributes")
 
 PLACE = 3 * SIZE
 STANDINGS = PLACE + 10
-NO_TIME = -(2**63)
 UNKNOWN = bytes(SIZE)
 """No update has this digest."""
-_MEMBER = 0x8000
-_STANDING = struct.Struct(">Hq")
-
-Standings = dict[int, tuple[bool, int]]
-"""By slot: whether the profile is a member, and when it last qualified (NO_TIME: unknown)."""
 
 
 class Rules(NamedTuple):
@@ -60,33 +54,26 @@ def changes(sketch: Sketch, remembered: bytes | None, rules: Rules) -> list[str]
     where it need not be exported. A profile that is not known differs in all."""
     if remembered is None:
         return [*TRIGGERS]
-    differing = []
-    if _segments_differ(sketch, standings_of(remembered), rules.requalification):
+    differing, digests = [], sketch.digests
+    if _segments_differ(sketch.standings, remembered[STANDINGS:], rules.requalification):
         differing.append("segments")
-    if sketch.identities != remembered[SIZE : 2 * SIZE]:
+    if digests[SIZE : 2 * SIZE] != remembered[SIZE : 2 * SIZE]:
         differing.append("identities")
-    if sketch.attributes != remembered[2 * SIZE : 3 * SIZE]:
+    if digests[2 * SIZE :] != remembered[2 * SIZE : PLACE]:
         differing.append("attributes")
-    return differing if any(group in rules.triggers for group in differing) else []
+    for group in differing:
+        if group in rules.triggers:
+            return differing
+    return []
 
 
 def value_of(sketch: Sketch, place: bytes, remembered: bytes | None) -> bytes:
     """What is to be remembered once the update is delivered. A segment that it does not name stays
     as it is remembered."""
-    if remembered is None or len(remembered) == STANDINGS:
-        standings = [
-            _STANDING.pack(slot | _MEMBER if member else slot, NO_TIME if time is None else time)
-            for slot, member, time in sketch.standings
-        ]
-    else:
-        merged = standings_of(remembered)
-        for slot, member, time in sketch.standings:
-            merged[slot] = (member, NO_TIME if time is None else time)
-        standings = [
-            _STANDING.pack(slot | _MEMBER if member else slot, time)
-            for slot, (member, time) in merged.items()
-        ]
-    return b"".join([sketch.quick, sketch.identities, sketch.attributes, place, *standings])
+    told = sketch.standings
+    if remembered is not None and not same_members(told, remembered[STANDINGS:]):
+        told = packed(standings_of(remembered) | unpacked(told))
+    return b"".join((sketch.digests, place, told))
 
 
 def doubtful(before: bytes, after: bytes) -> bytes:
@@ -118,26 +105,19 @@ def without(value: bytes, slot: int) -> bytes:
     return value[:STANDINGS] + packed(known)
 
 
-def packed(standings: Standings) -> bytes:
-    """As they are remembered."""
-    return b"".join(
-        _STANDING.pack(slot | _MEMBER if member else slot, time) for slot, (member, time) in standings.items()
-    )
-
-
 def standings_of(value: bytes) -> Standings:
     """What is remembered of the segments of a profile, and of its version."""
-    return {
-        slot & ~_MEMBER: (slot >= _MEMBER, time)
-        for slot, time in _STANDING.iter_unpack(memoryview(value)[STANDINGS:])
-    }
+    return unpacked(value[STANDINGS:])
 
 
-def _segments_differ(sketch: Sketch, known: Standings, requalification: bool) -> bool:
-    for slot, member, time in sketch.standings:
+def _segments_differ(told: bytes, remembered: bytes, requalification: bool) -> bool:
+    if not requalification and same_members(told, remembered):
+        return False
+    known = unpacked(remembered)
+    for slot, (member, time) in unpacked(told).items():
         before = known.get(slot)
         if before is None or before[0] != member:
             return True
-        if requalification and time is not None and time > before[1]:
+        if requalification and time > before[1]:
             return True
     return False

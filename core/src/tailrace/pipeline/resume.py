@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
 
 from tailrace.pipeline.lines import Block, LongLine
@@ -13,7 +13,7 @@ PartOf = Callable[[bytes], int]
 
 def unread(
     track: Track, blocks: Iterable[Block | LongLine], part_of: PartOf = lambda line: 0
-) -> Iterator[Block | LongLine]:
+) -> Generator[Block | LongLine, None, None]:
     """The lines of a source that no earlier run has settled. `blocks` begins where the track does;
     `part_of` tells to which part of the state a line belongs."""
     if not track.known_line:

@@ -23,6 +23,7 @@ from tailrace.pipeline.identities import Found, text
 from tailrace.pipeline.memberships import Mapped, Statuses
 from tailrace.pipeline.profiles import SIZE, Glance, Profile, Profiles, Secrets, begun, digest_of
 from tailrace.pipeline.raw import ABSENT, text_of
+from tailrace.pipeline.standings import standing
 from tailrace.pipeline.version import Version
 
 _MEMBER = {b'"realized"': True, b'"existing"': True, b'"exited"': False}
@@ -35,21 +36,19 @@ _IN_CANONICAL_FORM = re.compile(rb"[^\[{\\]*").fullmatch
 Pieces = Callable[[Any], Sequence[Any]]
 
 
-Standing = tuple[int, bool, "int | None"]
-"""What an update says of one mapped segment: its slot, whether the profile is a member, and its
-`lastQualificationTime` in microseconds since 1970; None where that is none."""
+class Sketch(msgspec.Struct, frozen=True, array_like=True):
+    """What of one update counts. `digests` are three: of all that counts as it was read, of the identities,
+    of the attributes. `standings` are those of the mapped segments; see `standings`. `others` are the
+    profiles of its other identities; `version` is there where an activation names an attribute for it."""
 
-
-class Sketch(msgspec.Struct, frozen=True):
-    """What of one update counts. `others` are the profiles of its other identities; `version` is there
-    where an activation names an attribute for it."""
-
-    quick: bytes
-    identities: bytes
-    attributes: bytes
-    standings: list[Standing]
+    digests: bytes
+    standings: bytes
     others: list[bytes]
     version: Version | None = None
+
+    @property
+    def quick(self) -> bytes:
+        return self.digests[:SIZE]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +101,18 @@ def compile_sketches(
             for space, entries in spaces.items()
             for each in entries
         ]
-        if len(texts) > 1:
-            texts = sorted(set(texts))
+        if len(texts) > len(spaces):  # else no two are the same
+            texts = [*set(texts)]
+        texts.sort()
         attributes = b"\0".join(leaves(update))
         if not _IN_CANONICAL_FORM(attributes):
             attributes = b"\0".join([canonical(value) for value in leaves(update)])
+        identities = of_identities("\0\0".join(texts).encode())
         return Sketch(
-            quick,
-            of_identities("\0\0".join(texts).encode()),
-            of_attributes(names + attributes),
-            [(slot, _is_member(status), _time(time)) for slot, status, time in mapped(update)],
+            b"".join((quick, identities, of_attributes(names + attributes))),
+            b"".join(
+                [standing(slot, _is_member(status), _time(time)) for slot, status, time in mapped(update)]
+            ),
             [of_profile(name.encode()) for name in texts] if by_identity and len(texts) > 1 else [],
         )
 

@@ -7,12 +7,12 @@ known, and none is newer. What cannot be compared is not older.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tailrace.objects import RefuseStale
-from tailrace.pipeline.remembering import NO_TIME, STANDINGS, packed, standings_of
-from tailrace.pipeline.sketch import Sketch, Standing
+from tailrace.pipeline.remembering import STANDINGS, standings_of
+from tailrace.pipeline.sketch import Sketch
+from tailrace.pipeline.standings import NO_TIME, packed, unpacked
 from tailrace.pipeline.version import Version
 
 
@@ -24,9 +24,7 @@ class Staleness:
     by: RefuseStale = "none"
     slot: int | None = None
 
-    def refuses(
-        self, version: Version | None, standings: Sequence[Standing], remembered: bytes | None
-    ) -> bool:
+    def refuses(self, version: Version | None, standings: bytes, remembered: bytes | None) -> bool:
         """Whether an update is older than what is remembered of its profile."""
         if remembered is None or self.by == "none":
             return False
@@ -44,9 +42,7 @@ class Staleness:
             return None
         return known.value > version.value
 
-    def advanced(
-        self, version: Version | None, standings: Sequence[Standing], remembered: bytes
-    ) -> bytes | None:
+    def advanced(self, version: Version | None, standings: bytes, remembered: bytes) -> bytes | None:
         """What is to be remembered after an update that is not exported, as it changes nothing, and that
         is newer: the next one may lie between. None where nothing of it is newer."""
         known = standings_of(remembered)
@@ -56,10 +52,10 @@ class Staleness:
                 known[self.slot] = version
                 return remembered[:STANDINGS] + packed(known)
         if self.by == "qualification" and "newer" in _ages(standings, remembered):
-            for slot, _, time in standings:
-                if time is not None and slot in known:
+            for slot, (_, time) in unpacked(standings).items():
+                if slot in known:
                     member, before_time = known[slot]
-                    known[slot] = member, max(time, before_time)
+                    known[slot] = member, max(time, before_time)  # NO_TIME is before all others
             return remembered[:STANDINGS] + packed(known)
         return None
 
@@ -71,8 +67,8 @@ class Staleness:
             known[self.slot] = sketch.version
         if self.by == "qualification" and remembered is not None:
             before = standings_of(remembered)
-            for slot, member, time in sketch.standings:
-                if time is None and slot in before:
+            for slot, (member, time) in unpacked(sketch.standings).items():
+                if time == NO_TIME and slot in before:
                     known[slot] = member, before[slot][1]
         return value[:STANDINGS] + packed(known)
 
@@ -85,12 +81,12 @@ def _is_newer(one: Version, other: Version) -> bool:
     return one.is_time == other.is_time and one.value > other.value
 
 
-def _ages(standings: Sequence[Standing], remembered: bytes) -> set[str]:
+def _ages(standings: bytes, remembered: bytes) -> set[str]:
     """What the times of an update are, compared with those that are remembered."""
     known = standings_of(remembered)
     ages = set()
-    for slot, _, time in standings:
+    for slot, (_, time) in unpacked(standings).items():
         before = known.get(slot, (False, NO_TIME))[1]
-        if time is not None and before != NO_TIME and time != before:
+        if NO_TIME not in (time, before) and time != before:
             ages.add("newer" if time > before else "older")
     return ages

@@ -20,7 +20,7 @@ from tailrace.pipeline.pack import Packed
 from tailrace.pipeline.profiles import SIZE
 from tailrace.pipeline.remembering import TRIGGERS, Rules, changes, value_of
 from tailrace.pipeline.settle import Replay, Track
-from tailrace.pipeline.sketch import Sketch, Sketcher, Standing
+from tailrace.pipeline.sketch import Sketch, Sketcher
 from tailrace.pipeline.stale import Staleness
 from tailrace.pipeline.tally import Tally
 from tailrace.pipeline.version import Version
@@ -67,7 +67,7 @@ class Versioned(Changes):
             again = None
             if track.replayed:
                 again = self._again(profile, remembered, line, track, offset, number, version)
-            self._leave(profile, version, (), remembered, again)
+            self._leave(profile, version, b"", remembered, again)
             return None
         sketch = replace(self._sketch(update, found, quick), version=version)
         groups: list[str] = []
@@ -158,7 +158,7 @@ class Versioned(Changes):
         self,
         profile: bytes,
         version: Version | None,
-        standings: Sequence[Standing],
+        standings: bytes,
         remembered: bytes,
         again: bool | None,
     ) -> None:
