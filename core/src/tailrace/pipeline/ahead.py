@@ -172,21 +172,23 @@ def looking(compiled: Compiled, secrets: Secrets) -> Look:
     """The function that looks at lines."""
     sketcher = compiled.sketches(secrets)
     look, complete, encode, unseen = compiled.look, compiled.complete, compiled.encode, compiled.unseen
-    glance, quick, sketch = sketcher.glance, sketcher.quick, sketcher.sketch
+    glance, quick, sketch, of_key = sketcher.glance, sketcher.quick, sketcher.sketch, sketcher.of_key
 
     def mark(line: bytes, making: bool) -> Mark:
         try:
             update = look(line)
             if update is None:
                 return None
-            profile = glance(update, line)
-            if profile is None:
-                return b""
+            profile = None if making and of_key else glance(update, line)
             if not making:
-                return profile + quick(update)
+                return b"" if profile is None else profile + quick(update)
             told = quick(update)
             key, update, found = complete(update, line)
+            if of_key:
+                profile = of_key(key.encode())
         except InvalidUpdate:
+            return b""
+        if profile is None:
             return b""
         return Made(profile, sketch(update, found, told), key, encode(update))
 

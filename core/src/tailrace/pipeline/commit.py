@@ -17,7 +17,7 @@ from tailrace.pipeline.pool import start_thread
 from tailrace.store.journal import Share
 
 EVERY = 0.2
-RECORDS = 10_000
+RECORDS = 6_500
 """A commit follows after so many seconds or delivered records. What was delivered since, and what
 was in flight, is what a crash makes an export send again."""
 

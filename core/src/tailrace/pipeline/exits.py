@@ -199,7 +199,7 @@ def _nothing(*given: Any) -> Any:
     raise AssertionError("an exit is not compared")
 
 
-_NO_SKETCHER = Sketcher(_nothing, _nothing, _nothing, _nothing)
+_NO_SKETCHER = Sketcher(_nothing, _nothing, None, _nothing, _nothing)
 
 
 class Exits(Changes):

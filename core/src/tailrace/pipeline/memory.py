@@ -16,7 +16,7 @@ from tailrace.store.journal import PARTS, part_of
 Get = Callable[[bytes, "bytes | None"], "bytes | None"]
 """From (a profile, a digest) to its value. Of one that begins with the digest nothing else is checked."""
 
-FULL = 16_000
+FULL = 8_000
 """Profiles that may wait for a commit; the source waits at the bound. Each changes a page of the store,
 and what a page held before is free only after the commit: larger groups cost less time and more disk."""
 

@@ -48,12 +48,13 @@ does."""
 
 
 class Profiles(NamedTuple):
-    """How profiles are told apart. `digest` is that of a name."""
+    """How profiles are told apart. `digest` is that of a name. `by_key`: the name is the partition key."""
 
     glance: Glance
     profile: Profile
     digest: Digest
     by_identity: bool
+    by_key: bool
 
 
 class _Plain(msgspec.Struct, gc=False):
@@ -75,14 +76,15 @@ def compile_profiles(
     rule, of_partition = KeyRule.parse(secrets.rule), KeyRule.parse(partition.rule)
     digest = digest_of(secrets.key, _PROFILE)
     glance, profile = _glance_at_identity(rule.namespaces, digest), _by_identity(rule.namespaces, digest)
+    by_key = rule.kind == "attribute" and partition == KeyPlan(rule=str(rule))
     if rule.kind == "attribute":
         read = key_of
-        if partition != KeyPlan(rule=str(rule)):
+        if not by_key:
             read = read_key(KeyPlan(rule=str(rule)), None, key_of_update if rule == of_partition else None)
         glance, profile = _glance_at_attribute(read, digest), lambda found: None
     if of_partition.kind == "attribute" and of_partition != rule:
         glance = _with_key(glance, key_of)
-    return Profiles(glance, profile, digest, rule.kind == "identity")
+    return Profiles(glance, profile, digest, rule.kind == "identity", by_key)
 
 
 def profile_named(key: bytes, rule: str, name: str) -> bytes | None:

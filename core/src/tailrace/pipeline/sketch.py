@@ -21,7 +21,7 @@ from tailrace.pipeline.attributes import Attrs, value_at
 from tailrace.pipeline.canonical import canonical
 from tailrace.pipeline.identities import Found, text
 from tailrace.pipeline.memberships import Mapped, Statuses
-from tailrace.pipeline.profiles import SIZE, Glance, Profile, Profiles, Secrets, begun, digest_of
+from tailrace.pipeline.profiles import SIZE, Digest, Glance, Profile, Profiles, Secrets, begun, digest_of
 from tailrace.pipeline.raw import ABSENT, text_of
 from tailrace.pipeline.standings import standing
 from tailrace.pipeline.version import Version
@@ -53,10 +53,12 @@ class Sketch(msgspec.Struct, frozen=True, array_like=True):
 
 @dataclass(frozen=True, slots=True)
 class Sketcher:
-    """`glance` and `quick` are needed for each selected update, the others where it may have changed."""
+    """`glance` and `quick` are needed for each selected update, the others where it may have changed.
+    `of_key` gives the profile of a partition key, where that is what tells it."""
 
     glance: Glance
     profile: Profile
+    of_key: Digest | None
     quick: Callable[[Any], bytes]
     sketch: Callable[[Any, Found | None, bytes], Sketch]
 
@@ -116,7 +118,8 @@ def compile_sketches(
             [of_profile(name.encode()) for name in texts] if by_identity and len(texts) > 1 else [],
         )
 
-    return Sketcher(profiles.glance, profiles.profile, quick, sketch)
+    of_key = of_profile if profiles.by_key else None
+    return Sketcher(profiles.glance, profiles.profile, of_key, quick, sketch)
 
 
 def _rank(path: str) -> list[tuple[bool, str]]:

@@ -21,7 +21,7 @@ from tailrace.store.commits import Commits, Share
 from tailrace.store.layout import open_parts
 from tailrace.store.part import Part
 
-AT_ONCE = 4
+AT_ONCE = 2
 """So many parts are committed to at a time."""
 
 _Work = tuple[int, list[Share], list[bytes]]
