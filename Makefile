@@ -6,15 +6,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
-OURS := core/pyproject.toml plugins/kinesis/pyproject.toml
-WORKERS ?= 2
+OURS := core/pyproject.toml plugins/kinesis/pyproject.toml plugins/eventhubs/pyproject.toml
+WORKERS ?= 4
+DEMO ?= kinesis
 
 help:
 	@echo "make setup       create .venv with everything for development"
-	@echo "make demo        set up, then run the demo: an export into an embedded Kinesis"
+	@echo "make demo        set up, then run the demo: an export into an embedded Kinesis (DEMO=eventhubs, DEMO=both)"
 	@echo "make test        all tests but the slow ones"
 	@echo "make test-slow   the slow tests"
-	@echo "make check       linters, types, import rules, a plugin as a wheel"
+	@echo "make check       linters, types, import rules, each plugin as a wheel"
 	@echo "make format      let ruff format and fix what it can"
 	@echo "make bench       measure the export and draw the picture of the docs"
 	@echo "make requirements  renew the pinned requirements (needs uv)"
@@ -26,12 +27,12 @@ setup: .venv/.dev
 # a requirement or a pyproject changes.
 .venv/.dev: requirements/dev.txt $(OURS) | $(BIN)/python
 	$(PIP) install --quiet --require-hashes -r requirements/dev.txt
-	$(PIP) install --quiet --no-deps --no-build-isolation -e core -e plugins/kinesis
+	$(PIP) install --quiet --no-deps --no-build-isolation -e core -e plugins/kinesis -e plugins/eventhubs
 	touch .venv/.demo $@
 
 .venv/.demo: requirements/demo.txt $(OURS) | $(BIN)/python
 	$(PIP) install --quiet --require-hashes -r requirements/demo.txt
-	$(PIP) install --quiet --no-deps --no-build-isolation -e core -e plugins/kinesis
+	$(PIP) install --quiet --no-deps --no-build-isolation -e core -e plugins/kinesis -e plugins/eventhubs
 	touch $@
 
 $(BIN)/python:
@@ -39,10 +40,12 @@ $(BIN)/python:
 	$(PYTHON) -m venv .venv
 
 demo: .venv/.demo
-	$(BIN)/tailrace demo
+	$(BIN)/tailrace demo $(DEMO)
 
+# The core's tests run where no destination is installed, all others where each is.
 test: .venv/.dev
-	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS)
+	$(BIN)/python -m tests.packaging.check_core_alone -m "not slow" -n $(WORKERS) --dist worksteal
+	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist worksteal plugins tests
 
 test-slow: .venv/.dev
 	$(BIN)/python -m pytest -m slow
@@ -63,7 +66,7 @@ bench: .venv/.dev
 
 # One resolution for every supported platform and Python; no address of an index is recorded.
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-	--no-emit-index-url --no-emit-find-links --no-emit-package tailrace --no-emit-package tailrace-kinesis
+	--no-emit-index-url --no-emit-find-links --no-emit-package tailrace --no-emit-package tailrace-kinesis --no-emit-package tailrace-eventhubs
 requirements:
 	$(COMPILE) $(UPGRADE) requirements/dev.in -o requirements/dev.txt
 	$(COMPILE) $(UPGRADE) requirements/demo.in -o requirements/demo.txt
