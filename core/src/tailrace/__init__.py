@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tailrace.addresses import check_host, check_peer
     from tailrace.client import Tailrace, open
     from tailrace.deadletters import DeadLetter
     from tailrace.destination import (
@@ -76,6 +77,7 @@ if TYPE_CHECKING:
     from tailrace.settings import KeyRuleText, Secret, Settings
 
 _HOME = {
+    "addresses": ("check_host", "check_peer"),
     "destination": (
         "API_VERSION", "ActivationInfo", "AuthReport", "Batch", "BatchResult", "Check", "Clock",
         "DemoPlace", "DestinationSpec", "Exporter", "Failure", "HookContext", "KeyPlan", "Limits",
@@ -114,7 +116,7 @@ __all__ = [
     "SecretUnavailable", "Segment", "Settings", "SourceNotFound", "SourcePosition",
     "SourceUnreadable", "StaleVersion", "StateDamaged", "StateElsewhere", "StateError",
     "SupportsDemo", "SupportsFaults", "SupportsPolicy", "Tailrace", "TailraceError", "Transient",
-    "Unavailable", "UnknownDestination", "UsageError", "hookimpl", "open",
+    "Unavailable", "UnknownDestination", "UsageError", "check_host", "check_peer", "hookimpl", "open",
 ]  # fmt: skip
 
 

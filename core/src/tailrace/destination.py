@@ -135,7 +135,7 @@ class Failure:
     """Why one record was not delivered.
 
     `message` is for people and holds neither the record nor a secret. `retry_after` is in seconds.
-    `domain` is opaque text naming what is congested (a shard, a partition); the core paces by it.
+    `domain` is opaque text naming what is congested (part of the place, or all); the core paces by it.
     """
 
     kind: FailureKind
@@ -216,14 +216,15 @@ class DemoPlace:
     """A place on this machine that a demo exports into.
 
     `account` and `connection` are settings as a user types them; a secret in them is a reference.
-    `read()` gives all (partition key, record bytes) that have arrived, in any order. `about` names
-    the place for people. `in_flight` is the number of writes at once that the place can stand.
+    `read()` gives all (partition key, record bytes) that have arrived, in any order; the key is None
+    where the place keeps none. `about` names the place for people. `in_flight` is the number of writes at
+    once that the place can stand.
     """
 
     about: str
     account: Mapping[str, object]
     connection: Mapping[str, object]
-    read: Callable[[], Sequence[tuple[str, bytes]]]
+    read: Callable[[], Sequence[tuple[str | None, bytes]]]
     in_flight: int = 1
 
 

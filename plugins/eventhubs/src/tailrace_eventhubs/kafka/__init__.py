@@ -1,0 +1,1 @@
+"""Sending over the Kafka endpoint of Event Hubs."""
