@@ -1,27 +1,28 @@
-"""A home with activations of a Kinesis stream on this machine, and the installed command in it."""
+"""A home with activations of a stream on this machine, and the installed command in it. The stream is of a
+Kinesis server; `hubsite.py` has the same with an event hub."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from types import MappingProxyType
+from typing import IO, Any, Protocol
+from unittest import mock
 
 import tailrace
+from core.tests.updates import SEGMENT, balanced, count_of
 from tailrace.deadletters import DeadLetter
-from tailrace_kinesis.fakeserver import Accepted, KinesisServer, Stream
+from tailrace_kinesis.fakeserver import KinesisServer, Request, Stream
 
-SEGMENT = "7841ba61-23c1-4bb3-a495-00d695fe1e93"
-OTHER = "59bd2fcd-3c48-4b18-bf56-4f5c5e6967ae"
 KEY, SECRET = "AKIDEXAMPLE", "canary-secret-4c1e"
-CANARY = "canary-person"
-"""Begins the first name of everybody: personal data that may show where it is asked for only."""
 
 ACTIVATIONS = {"hot": "identity", "every": "identity", "random": "random", "attribute": "attribute:crm.key"}
 """The activations of the home, each with a connection of its own, and their key rules."""
@@ -39,44 +40,6 @@ print("peak", peak, file=sys.stderr)
 sys.exit(code)
 """
 """A parent that tells the peak of memory of its only child."""
-
-
-def update(
-    number: int, fields: Mapping[str, object] | None = None, *, segment: str = SEGMENT, size: int = 0
-) -> bytes:
-    """One profile update as a line without its end, padded by an exported attribute to `size` bytes
-    more. A field given as None is left out."""
-    value: dict[str, object] = {
-        "identityMap": {"ecid": [{"id": f"id-{number}"}]},
-        "segmentMembership": {
-            "ups": {segment: {"lastQualificationTime": "2026-01-01T00:00:00Z", "status": "realized"}}
-        },
-        "person": {"name": {"firstName": f"{CANARY}-{number}" + "x" * size}},
-    }
-    value |= fields or {}
-    kept = {name: each for name, each in value.items() if each is not None}
-    return json.dumps(kept, separators=(",", ":")).encode()
-
-
-def updates(count: int, start: int = 0, *, size: int = 0) -> bytes:
-    return b"".join(update(number, size=size) + b"\n" for number in range(start, start + count))
-
-
-def keys(count: int, start: int = 0) -> list[str]:
-    """The partition keys of `updates`."""
-    return sorted(f"id-{number}" for number in range(start, start + count))
-
-
-def count_of(ledger: Mapping[str, Any]) -> dict[str, int]:
-    """The terms of a ledger that are not zero."""
-    names = ("received", "generated", "delivered", "filtered", "unchanged", "stale", "superseded")
-    return {name: ledger[name] for name in (*names, "dead_lettered", "pending") if ledger[name]}
-
-
-def balanced(ledger: Mapping[str, Any]) -> bool:
-    counts = Counter(count_of(ledger))
-    into = counts["received"] + counts["generated"]
-    return into == sum(counts.values()) - into
 
 
 @dataclass(frozen=True)
@@ -106,6 +69,19 @@ class Ended:
     @property
     def counts(self) -> dict[str, int]:
         return count_of(self.ledger)
+
+
+class Arrival(Protocol):
+    """A record on the stream."""
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def data(self) -> bytes: ...
+
+    @property
+    def sequence(self) -> str: ...
 
 
 @dataclass
@@ -181,12 +157,36 @@ class Site:
         with self.client() as t:
             return [t.dead_letters.get(letter.id) for letter in t.dead_letters.list()]
 
-    def stream(self) -> list[Accepted]:
+    def stream(self) -> Sequence[Arrival]:
+        """What arrived, in order."""
         return self.server.accepted()
 
     def arrived(self) -> list[str]:
         """The keys on the stream, in order of their text."""
         return sorted(record.key for record in self.stream())
+
+    @contextmanager
+    def striking(self, trigger: str, number: int, strike: Callable[[], None]) -> Iterator[None]:
+        """Call `strike` in the server: when it has received a request, when it has accepted one and
+        withholds the answer, or when one was answered and the next comes."""
+        calls, taken = itertools.count(1), itertools.count(1)
+        accept = self.server.put_records
+
+        def step(request: Request) -> None:
+            call = next(calls)
+            if call == number + (trigger == "answered") and trigger != "withheld":
+                strike()
+
+        def put_records(request: Any, fault: Any) -> dict[str, Any]:
+            answer = accept(request, fault)
+            if trigger == "withheld" and next(taken) == number:
+                strike()
+            return answer
+
+        self.server.always("PutRecords", step)
+        with mock.patch.object(self.server, "put_records", put_records):
+            yield
+        self.server.always("PutRecords", None)
 
 
 def children(pid: int) -> list[int]:
@@ -195,11 +195,11 @@ def children(pid: int) -> list[int]:
 
 
 def clean_environment(folder: Path) -> dict[str, str]:
-    """Nothing of the machine's own AWS configuration, proxies, keyring or settings."""
+    """Nothing of the machine's own configuration of a cloud, proxies, keyring or settings."""
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("AWS_", "TAILRACE_")) and not name.upper().endswith("_PROXY")
+        if not name.startswith(("AWS_", "AZURE_", "TAILRACE_")) and not name.upper().endswith("_PROXY")
     }
     return kept | {
         "TAILRACE_HOME": str(folder / "home"),
@@ -213,21 +213,25 @@ def clean_environment(folder: Path) -> dict[str, str]:
     }
 
 
-def make_home(home: Path) -> None:
+KINESIS: Mapping[str, object] = {
+    "region": "eu-west-1",
+    "access_key_id": KEY,
+    "secret_key": "env:SITE_SECRET",
+    "endpoint_url": "http://127.0.0.1:9",
+}
+
+
+def make_home(
+    home: Path,
+    destination: str = "kinesis",
+    account: Mapping[str, object] = KINESIS,
+    stream: Mapping[str, object] = MappingProxyType({"stream": "hot-leads"}),
+) -> None:
     """An account whose server is not known yet, and the activations."""
     with tailrace.open(home, database_url="") as t:
-        t.accounts.add(
-            "prod",
-            destination="kinesis",
-            settings={
-                "region": "eu-west-1",
-                "access_key_id": KEY,
-                "secret_key": "env:SITE_SECRET",
-                "endpoint_url": "http://127.0.0.1:9",
-            },
-        )
+        t.accounts.add("prod", destination=destination, settings=account)
         for name, rule in ACTIVATIONS.items():
-            t.connections.add(name, account="prod", settings={"stream": "hot-leads", "partition_key": rule})
+            t.connections.add(name, account="prod", settings={**stream, "partition_key": rule})
             t.activations.add(
                 name,
                 connection=name,
@@ -238,12 +242,16 @@ def make_home(home: Path) -> None:
             )
 
 
-def make_site(folder: Path, prepared: Path, server: KinesisServer) -> Site:
-    """A copy of a prepared home whose account is at the server."""
+def copied(folder: Path, prepared: Path, **account: object) -> dict[str, str]:
+    """A copy of a prepared home whose account is at a server; and its environment."""
     shutil.copytree(prepared, folder / "home")
     with tailrace.open(folder / "home", database_url="") as t:
-        t.accounts.update("prod", settings={"endpoint_url": server.url})
-    return Site(folder, server, clean_environment(folder))
+        t.accounts.update("prod", settings=account)
+    return clean_environment(folder)
+
+
+def make_site(folder: Path, prepared: Path, server: KinesisServer) -> Site:
+    return Site(folder, server, copied(folder, prepared, endpoint_url=server.url))
 
 
 def new_server() -> KinesisServer:

@@ -16,11 +16,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tailrace
+from core.tests.updates import OTHER, SEGMENT, count_of, update
 from tailrace.errors import ActivationBusy, ConfigurationError, Interrupted, Unavailable
 from tailrace.ledger import Ledger
 from tailrace.opening import open_journal
 from tailrace_kinesis.fakeserver import FailRecords
-from tests.endtoend import OTHER, SEGMENT, Site, count_of, update
+from tests.endtoend import Site
 
 ADDED = f"ups/{OTHER}"
 

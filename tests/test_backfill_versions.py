@@ -11,11 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from core.tests.updates import OTHER, SEGMENT, count_of, update
 from tailrace import formats
 from tailrace.errors import Unavailable
 from tailrace.pipeline.ids import event_id, place_version
 from tailrace_kinesis.fakeserver import FailRecords
-from tests.endtoend import OTHER, SEGMENT, Site, count_of, update
+from tests.endtoend import Site
 
 
 def line(profile: int, version: object, *segments: str, name: str = "Ada", **fields: Any) -> bytes:

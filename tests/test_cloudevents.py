@@ -17,17 +17,17 @@ from cloudevents.core.formats.json import JSONFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.tests.engine import rig
+from core.tests.engine.rig import Store
+from core.tests.engine.test_changes import update
+from core.tests.updates import update as line_of
 from tailrace.destination import Batch, BatchResult, Failure, FailureKind
 from tailrace.objects import Activation
 from tailrace.pipeline import commit as committing
 from tailrace.pipeline.job import Remembering
 from tailrace.pipeline.remembering import Rules
 from tailrace.store.journal import PARTS
-from tests import rig
 from tests.endtoend import Site
-from tests.endtoend import update as line_of
-from tests.rig import Store
-from tests.test_changes import update
 from tests.test_kills import Kill, killed, source
 
 ONE_EACH = replace(rig.LIMITS, records=1)

@@ -21,13 +21,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from core.tests.updates import OTHER, SEGMENT, count_of, update
 from tailrace import formats
 from tailrace.errors import ConfigurationError, InvalidSettings, StaleVersion, Unavailable, UsageError
 from tailrace.exiting import stored_jobs
 from tailrace.ledger import Ledger
 from tailrace.opening import open_journal
 from tailrace_kinesis.fakeserver import FailRecords, Refuse
-from tests.endtoend import OTHER, SEGMENT, Site, count_of, update
+from tests.endtoend import Site
 from tests.test_kills import COMMIT, DRIVER
 
 GONE = f"ups/{OTHER}"
@@ -195,9 +196,7 @@ def test_members_of_before_are_told_of_in_words(site: Site) -> None:
         t.exits.remove("hot", [OTHER])
         [ledger] = t.exits.send("hot")
         assert counts(ledger) == {"generated": 1, "delivered": 1}
-        assert ledger.warnings == (
-            "members without an exit, as nothing was kept of them when delivered: 1",
-        )
+        assert ledger.warnings == ("members without an exit, as nothing was kept of them when delivered: 1",)
         assert t.exits.waiting("hot") == ()
 
 

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 import tailrace
+from core.tests.updates import OTHER, SEGMENT, count_of, update
 from tailrace import NotExporting, formats
 from tailrace.cutoff import LEFT
 from tailrace.errors import StateElsewhere, Unavailable
@@ -27,7 +28,7 @@ from tailrace.exiting import stored_jobs
 from tailrace.opening import open_journal
 from tailrace.pipeline.ids import event_id
 from tailrace_kinesis.fakeserver import FailRecords, Refuse
-from tests.endtoend import OTHER, SEGMENT, Site, count_of, update
+from tests.endtoend import Site
 from tests.test_handover import until
 from tests.test_kills import DRIVER
 

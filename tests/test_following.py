@@ -16,11 +16,12 @@ from typing import Any
 import pytest
 
 import tailrace
+from core.tests.engine import rig
+from core.tests.engine.rig import Fickle
+from core.tests.updates import keys, update, updates
 from tailrace.errors import Interrupted
 from tailrace.pipeline.following import Following
-from tests import rig
-from tests.endtoend import Ended, Site, keys, update, updates
-from tests.rig import Fickle
+from tests.endtoend import Ended, Site
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals and renames of open files")
 

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from core.tests.engine import rig
+from core.tests.engine.rig import Fickle
+from core.tests.updates import keys, updates
 from tailrace.errors import Interrupted
 from tailrace.pipeline import breaks
 from tailrace.pipeline.following import Following
-from tests import rig
-from tests.endtoend import Ended, Site, keys, updates
-from tests.rig import Fickle
+from tests.endtoend import Ended, Site
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 
 import tailrace
+from core.tests.updates import keys, updates
 from tailrace import NotExporting, NotFound, RunStatus, StateError
 from tailrace.handover import OLD, Desk, ask
 from tailrace.pipeline.spool import size_of
 from tailrace_kinesis.fakeserver import Refuse
-from tests.endtoend import Site, keys, updates
+from tests.endtoend import Site
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
 

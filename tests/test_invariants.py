@@ -21,13 +21,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from core.tests.engine import rig
+from core.tests.engine.rig import Fault, Fickle
+from core.tests.updates import CANARY, OTHER, SEGMENT, keys, update, updates
 from tailrace.destination import BatchResult, Failure
 from tailrace.errors import Interrupted, TailraceError, Unavailable
 from tailrace.ledger import Ledger
 from tailrace_kinesis.fakeserver import FailRecords, Raw, Refuse, Request, Reset, Step
-from tests import rig
-from tests.endtoend import CANARY, OTHER, SECRET, SEGMENT, Site, keys, update, updates
-from tests.rig import Fault, Fickle
+from tests.endtoend import SECRET, Site
 
 pytestmark = pytest.mark.usefixtures("limited")
 

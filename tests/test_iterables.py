@@ -8,8 +8,9 @@ from datetime import datetime
 
 import pytest
 
+from core.tests.updates import keys, update
 from tailrace.errors import SourceUnreadable
-from tests.endtoend import Site, keys, update
+from tests.endtoend import Site
 
 pytestmark = pytest.mark.usefixtures("limited")
 

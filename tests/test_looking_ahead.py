@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from core.tests.updates import OTHER, update
 from tailrace.pipeline.ahead import LEAST
-from tests.endtoend import OTHER, Ended, Site, children, update
+from tests.endtoend import Ended, Site, children
 from tests.test_robustness import on_call
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the process is a fork, on Linux")

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from core.tests.updates import update
 from tailrace.deadletters import DeadLetterFile, DeadLetters, Letter
-from tests.endtoend import Site, update
+from tests.endtoend import Site
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX limits")
 

@@ -15,12 +15,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.tests.engine import rig
+from core.tests.engine.simulated import Pool, Time
+from core.tests.updates import keys, update, updates
 from tailrace.destination import Batch, BatchResult, Failure, FailureKind, Limits
 from tailrace.errors import AuthenticationFailed, Misconfigured, NotConnected, TailraceError, Transient
 from tailrace_kinesis.fakeserver import FailRecords
-from tests import rig
-from tests.endtoend import Site, keys, update, updates
-from tests.simulated import Pool, Time
+from tests.endtoend import Site
 
 pytestmark = pytest.mark.usefixtures("limited")
 
@@ -215,6 +216,38 @@ def test_a_shard_is_asked_to_wait() -> None:
         moments[shard_of(key)].append(at - 1000)
     assert min(moments.pop("shard 0")) >= 20
     assert max(itertools.chain(*moments.values())) < 1
+
+
+def test_the_first_answer_that_asks_for_a_wait_is_heeded() -> None:
+    """Nothing waits for that domain yet when it comes."""
+    clock = Time()
+
+    def refuses(key: str, attempt: int) -> Failure | None:
+        if key != "id-7" or attempt:
+            return None
+        return Failure("throttled", "Scripted", retry_after=20.0, domain="all of it")
+
+    destination = Destination(clock, refuses)
+    outcome, _ = run(destination, updates(40).splitlines())
+    assert outcome.error is None
+    [late] = [at for at, key, _ in destination.accepted if key == "id-7"]
+    assert late >= 1020
+
+
+def test_one_write_tries_first_after_a_wait_that_was_asked_for() -> None:
+    """What was refused together, and waits for the same, does not come back together."""
+    clock = Time()
+
+    def refuses(key: str, attempt: int) -> Failure | None:
+        if clock.now >= 1035 or key.endswith(("1", "3", "5", "7", "9")):
+            return None
+        return Failure("throttled", "Scripted", retry_after=10.0, domain="all of it")
+
+    destination = Destination(clock, refuses)
+    outcome, _ = run(destination, updates(400).splitlines())
+    assert outcome.error is None
+    assert len([size for at, size, again in destination.writes if again and at < 1035]) <= 3
+    assert max(at for at, *_ in destination.accepted) < 1060
 
 
 def test_more_domains_than_are_told_apart() -> None:

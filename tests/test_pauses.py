@@ -15,6 +15,9 @@ from pathlib import Path
 import pytest
 
 import tailrace
+from core.tests.engine import rig
+from core.tests.engine.simulated import Pool, Time
+from core.tests.updates import keys, update, updates
 from tailrace.destination import Batch, BatchResult, Failure
 from tailrace.errors import (
     AuthenticationFailed,
@@ -27,9 +30,7 @@ from tailrace.errors import (
 )
 from tailrace.pipeline.job import Progress
 from tailrace_kinesis.fakeserver import Fault, Refuse, Request, Role
-from tests import rig
-from tests.endtoend import KEY, SECRET, Site, keys, update, updates
-from tests.simulated import Pool, Time
+from tests.endtoend import KEY, SECRET, Site
 
 pytestmark = pytest.mark.usefixtures("limited")
 

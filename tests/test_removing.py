@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from core.tests.updates import OTHER, SEGMENT, update, updates
 from tailrace.errors import (
     ActivationBusy,
     InUse,
@@ -16,7 +17,7 @@ from tailrace.errors import (
     Unavailable,
 )
 from tailrace_kinesis.fakeserver import Refuse
-from tests.endtoend import OTHER, SEGMENT, Site, update, updates
+from tests.endtoend import Site
 from tests.test_exits import line
 
 AWAY = Refuse("ServiceUnavailable", status=503)

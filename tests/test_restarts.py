@@ -14,15 +14,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.tests.engine import rig
+from core.tests.engine.rig import Fault, Fickle
+from core.tests.updates import keys, update, updates
 from tailrace import Ledger
 from tailrace.destination import Limits
 from tailrace.errors import StateError
 from tailrace.pipeline import commit as committing
 from tailrace.store.journal import Checkpoint
 from tailrace_kinesis.fakeserver import Stream
-from tests import rig
-from tests.endtoend import Ended, Site, keys, update, updates
-from tests.rig import Fault, Fickle
+from tests.endtoend import Ended, Site
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -39,20 +40,20 @@ def fresh(ended: Ended) -> int:
     return ended.counts.get("delivered", 0)
 
 
-def test_a_file_that_was_exported_is_not_exported_again(site: Site) -> None:
-    path = site.file("in.jsonl", updates(10))
-    assert fresh(site.export(path)) == 10
-    again = site.export(path)
+def test_a_file_that_was_exported_is_not_exported_again(each_site: Site) -> None:
+    path = each_site.file("in.jsonl", updates(10))
+    assert fresh(each_site.export(path)) == 10
+    again = each_site.export(path)
     assert fresh(again) == 0
     assert again.err == AGAIN
     assert again.ledger["sources"][0]["line"] == 11
-    assert site.arrived() == keys(10)
-    once_more = site.run("export", "hot", path, "--json", "--quiet", "--from-start")
+    assert each_site.arrived() == keys(10)
+    once_more = each_site.run("export", "hot", path, "--json", "--quiet", "--from-start")
     assert once_more.counts == {"received": 10, "stale": 10}
-    assert site.arrived() == keys(10)
-    assert fresh(site.export(path, activation="every")) == 10
-    assert fresh(site.run("export", "every", path, "--json", "--quiet", "--from-start")) == 10
-    assert fresh(site.export(path, activation="random")) == 10  # each activation has its own place
+    assert each_site.arrived() == keys(10)
+    assert fresh(each_site.export(path, activation="every")) == 10
+    assert fresh(each_site.run("export", "every", path, "--json", "--quiet", "--from-start")) == 10
+    assert fresh(each_site.export(path, activation="random")) == 10  # each activation has its own place
 
 
 def test_a_file_that_is_named_twice_is_read_once(site: Site) -> None:
@@ -68,13 +69,13 @@ def test_a_file_that_is_named_twice_is_read_once(site: Site) -> None:
     assert site.arrived() == keys(15)
 
 
-def test_a_file_that_grew_goes_on(site: Site) -> None:
-    path = site.file("in.jsonl", updates(10))
-    assert fresh(site.export(path)) == 10
+def test_a_file_that_grew_goes_on(each_site: Site) -> None:
+    path = each_site.file("in.jsonl", updates(10))
+    assert fresh(each_site.export(path)) == 10
     with open(path, "ab") as file:
         file.write(updates(5, 10))
     moved = path.rename(path.with_name("moved.jsonl"))
-    ended = site.export(moved)
+    ended = each_site.export(moved)
     assert fresh(ended) == 5
     assert ended.err == b""
     assert ended.ledger["sources"][0] | {"source": ""} == {
@@ -83,7 +84,7 @@ def test_a_file_that_grew_goes_on(site: Site) -> None:
         "offset": moved.stat().st_size,
         "line": 16,
     }
-    assert site.arrived() == keys(15)
+    assert each_site.arrived() == keys(15)
 
 
 def test_a_last_line_without_an_end_is_read_again_when_it_grew(site: Site) -> None:
@@ -163,11 +164,11 @@ def test_what_was_stopped_is_settled_later(site: Site) -> None:
     assert site.arrived() == keys(300)
 
 
-def test_standard_input_has_no_place_to_go_on_from(site: Site) -> None:
+def test_standard_input_has_no_place_to_go_on_from(each_site: Site) -> None:
     for _ in range(2):
-        assert fresh(site.export("-", activation="every", stdin=updates(5))) == 5
-    assert fresh(site.export("-", stdin=updates(5))) == 5
-    assert site.export("-", stdin=updates(6)).counts == {"received": 6, "unchanged": 5, "delivered": 1}
+        assert fresh(each_site.export("-", activation="every", stdin=updates(5))) == 5
+    assert fresh(each_site.export("-", stdin=updates(5))) == 5
+    assert each_site.export("-", stdin=updates(6)).counts == {"received": 6, "unchanged": 5, "delivered": 1}
 
 
 # --- any commit may be the last ---------------------------------------------------------------

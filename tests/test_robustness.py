@@ -19,11 +19,12 @@ from typing import IO, Any
 
 import pytest
 
+from core.tests.engine import rig
+from core.tests.engine.rig import Fickle
+from core.tests.updates import keys, update, updates
 from tailrace.errors import Interrupted, SourceUnreadable
 from tailrace_kinesis.fakeserver import Fault, Refuse, Request, Role, Silence
-from tests import rig
-from tests.endtoend import Ended, Site, keys, update, updates
-from tests.rig import Fickle
+from tests.endtoend import Ended, Site
 
 pytestmark = [
     pytest.mark.usefixtures("limited"),

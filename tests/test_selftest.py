@@ -64,8 +64,8 @@ def test_rows_have_names_of_their_own() -> None:
 
 def test_rows_of_the_destination_come_before_those_of_the_core() -> None:
     destinations = [entry.destination for entry in ENTRIES]
-    assert destinations == sorted(destinations)  # kinesis, scripted
-    assert set(destinations) == {"kinesis", "scripted"}
+    assert destinations == sorted(destinations)  # eventhubs, kinesis, scripted
+    assert set(destinations) == {"eventhubs", "kinesis", "scripted"}
 
 
 def test_the_command(tmp_path: Path) -> None:

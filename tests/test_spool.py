@@ -22,6 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tailrace
+from core.tests.updates import keys, update, updates
 from tailrace import StateError, UsageError
 from tailrace.errors import SourceUnreadable, Unavailable
 from tailrace.pipeline import intake
@@ -30,7 +31,7 @@ from tailrace.pipeline.lines import LongLine
 from tailrace.pipeline.spool import length_of, new_session, recover, remove_settled, segments_of, size_of
 from tailrace.pipeline.spooled import SessionSource
 from tailrace_kinesis.fakeserver import Refuse
-from tests.endtoend import Ended, Site, children, keys, update, updates
+from tests.endtoend import Ended, Site, children
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
 

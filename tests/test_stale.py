@@ -16,17 +16,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.tests.engine import rig
+from core.tests.engine.rig import Store
+from core.tests.engine.test_changes import OTHER, Stream, first_name, state_of, update
+from core.tests.updates import SEGMENT, count_of
+from core.tests.updates import update as line_of
 from tailrace.destination import FailureKind
 from tailrace.objects import RefuseStale, Segment
 from tailrace.pipeline import commit as committing
 from tailrace.pipeline.job import Remembering
 from tailrace.pipeline.remembering import Rules
 from tailrace.store.journal import PARTS
-from tests import rig
-from tests.endtoend import SEGMENT, Site, count_of
-from tests.endtoend import update as line_of
-from tests.rig import Store
-from tests.test_changes import OTHER, Stream, first_name, state_of, update
+from tests.endtoend import Site
 
 BOTH = {("ups", SEGMENT): 0, ("ups", OTHER): 1}
 JANUARY, FEBRUARY, MARCH = (f"2026-0{month}-01T00:00:00Z" for month in (1, 2, 3))

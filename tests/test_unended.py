@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from core.tests.engine import rig
+from core.tests.engine.rig import Fickle
+from core.tests.updates import keys, update, updates
 from tailrace import Ledger
 from tailrace.store.journal import Checkpoint
-from tests import rig
-from tests.endtoend import Site, keys, update, updates
-from tests.rig import Fickle
+from tests.endtoend import Site
 from tests.test_following import Follower, append, until
 from tests.test_restarts import fresh
 

@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
+from core.tests.updates import keys, updates
 from tailrace import Misconfigured
 from tailrace.forking import pack_error
-from tests.endtoend import Ended, Site, children, keys, updates
+from tests.endtoend import Ended, Site, children
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the process that writes is a fork, on Linux")
 
@@ -31,43 +32,39 @@ def during(site: Site, number: int, act: Callable[[int], None]) -> Ended:
     """Export, and act on the process while it waits for the answer of its request of that number."""
     started = threading.Event()
     process: list[Any] = []
-    calls = iter(range(1, 10_000))
 
-    def step(request: Any) -> None:
-        if next(calls) == number:
-            assert started.wait(WAIT)
-            act(process[0].pid)
+    def strike() -> None:
+        assert started.wait(WAIT)
+        act(process[0].pid)
 
-    site.server.always("PutRecords", step)
     path = site.file("in.jsonl", updates(COUNT))
-    process.append(site.start("export", "hot", path, "--json", "--quiet"))
-    started.set()
-    end = site.end(process[0])
-    site.server.always("PutRecords", None)
-    return end
+    with site.striking("received", number, strike):
+        process.append(site.start("export", "hot", path, "--json", "--quiet"))
+        started.set()
+        return site.end(process[0])
 
 
 @linux
-def test_a_writing_process_that_dies_ends_the_run_and_loses_nothing(site: Site) -> None:
+def test_a_writing_process_that_dies_ends_the_run_and_loses_nothing(each_site: Site) -> None:
     def kill_worker(pid: int) -> None:
         os.kill(children(pid)[WRITER], signal.SIGKILL)
 
-    end = during(site, 3, kill_worker)
+    end = during(each_site, 3, kill_worker)
     assert end.code == 7
     assert "the process that writes to it ended by signal 9" in end.first
     assert end.ledger["pending"] > 0
-    site.export(site.folder / "in.jsonl")
-    assert set(site.arrived()) == set(keys(COUNT))
+    each_site.export(each_site.folder / "in.jsonl")
+    assert set(each_site.arrived()) == set(keys(COUNT))
 
 
 @linux
-def test_a_committing_process_that_dies_ends_the_run_and_loses_nothing(site: Site) -> None:
-    end = during(site, 3, lambda pid: os.kill(children(pid)[COMMITTER], signal.SIGKILL))
+def test_a_committing_process_that_dies_ends_the_run_and_loses_nothing(each_site: Site) -> None:
+    end = during(each_site, 3, lambda pid: os.kill(children(pid)[COMMITTER], signal.SIGKILL))
     assert end.code == 3
     assert end.first == "error: the process that keeps the state ended by signal 9"
     assert [position["line"] for position in end.ledger["sources"]] == [1]
-    site.export(site.folder / "in.jsonl")
-    assert set(site.arrived()) == set(keys(COUNT))
+    each_site.export(each_site.folder / "in.jsonl")
+    assert set(each_site.arrived()) == set(keys(COUNT))
 
 
 def ended(worker: int) -> bool:
@@ -81,7 +78,7 @@ def ended(worker: int) -> bool:
     "how", [(signal.SIGKILL,), (signal.SIGINT, signal.SIGINT)], ids=["killed", "Ctrl-C twice"]
 )
 def test_the_writing_process_ends_with_the_other(
-    site: Site, how: tuple[signal.Signals, ...], stopped: bool
+    each_site: Site, how: tuple[signal.Signals, ...], stopped: bool
 ) -> None:
     """And so does the one that commits. They would keep the activation's lock otherwise."""
     workers: list[int] = []
@@ -96,56 +93,56 @@ def test_the_writing_process_ends_with_the_other(
             os.kill(pid, how[-1])
         os.close(reader)
 
-    assert during(site, 2, end_reader).code in (-signal.SIGKILL, 130)
+    assert during(each_site, 2, end_reader).code in (-signal.SIGKILL, 130)
     assert len(workers) == 2
     for worker in workers:
         assert ended(worker)
         os.close(worker)
-    site.export(site.folder / "in.jsonl")
-    assert set(site.arrived()) == set(keys(COUNT))
+    each_site.export(each_site.folder / "in.jsonl")
+    assert set(each_site.arrived()) == set(keys(COUNT))
 
 
 @linux
-def test_a_writing_process_that_takes_nothing_does_not_hold_up_a_stop(site: Site) -> None:
+def test_a_writing_process_that_takes_nothing_does_not_hold_up_a_stop(each_site: Site) -> None:
     def stop(pid: int) -> None:
         os.kill(children(pid)[WRITER], signal.SIGSTOP)
         os.kill(pid, signal.SIGTERM)
 
-    stopped = during(site, 2, stop)
+    stopped = during(each_site, 2, stop)
     assert stopped.code == 130
     assert stopped.ledger["pending"] > 0
-    site.export(site.folder / "in.jsonl")
-    assert set(site.arrived()) == set(keys(COUNT))
+    each_site.export(each_site.folder / "in.jsonl")
+    assert set(each_site.arrived()) == set(keys(COUNT))
 
 
 @linux
-def test_a_stop_of_the_reading_process_drains_the_writing_one(site: Site) -> None:
+def test_a_stop_of_the_reading_process_drains_the_writing_one(each_site: Site) -> None:
     def stop_all(pid: int) -> None:
         for each in [*children(pid), pid]:  # as a service manager does
             os.kill(each, signal.SIGTERM)
 
-    end = during(site, 1, stop_all)
+    end = during(each_site, 1, stop_all)
     assert end.code == 130
     assert end.ledger["pending"] == 0
-    assert len(site.arrived()) == end.ledger["delivered"]
+    assert len(each_site.arrived()) == end.ledger["delivered"]
 
 
 @linux
-def test_without_a_process_of_its_own_it_writes_from_threads(site: Site) -> None:
+def test_without_a_process_of_its_own_it_writes_from_threads(each_site: Site) -> None:
     """The system allows no more processes, or no more threads."""
-    path = site.file("in.jsonl", updates(10))
+    path = each_site.file("in.jsonl", updates(10))
     fails = "import os, sys\ndef fork(): raise BlockingIOError(11, 'no more')\nos.fork = fork\n"
     main = "from tailrace.cli import main\nsys.exit(main(sys.argv[1:]))"
     arguments = [sys.executable, "-c", fails + main, "export", "hot", str(path), "--quiet"]
-    end = subprocess.run(arguments, env=site.environ, capture_output=True, timeout=60, check=False)
+    end = subprocess.run(arguments, env=each_site.environ, capture_output=True, timeout=60, check=False)
     assert end.returncode == 0, end.stderr
-    assert site.arrived() == keys(10)
+    assert each_site.arrived() == keys(10)
     limited = (
         "import threading\ndef start(self): raise RuntimeError('no more')\nthreading.Thread.start = start\n"
     )
     arguments[2] = "import sys\n" + limited + main
     end = subprocess.run(
-        [*arguments, "--from-start"], env=site.environ, capture_output=True, timeout=60, check=False
+        [*arguments, "--from-start"], env=each_site.environ, capture_output=True, timeout=60, check=False
     )
     assert end.returncode == 1
     assert b"the system allows no more threads" in end.stderr

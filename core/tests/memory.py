@@ -21,7 +21,7 @@ from tailrace import (
 )
 from tailrace.registry import Registry
 
-Arrived = list[tuple[str, bytes]]
+Arrived = Sequence[tuple[str | None, bytes]]
 Fault = Callable[[Arrived], Arrived]
 
 
@@ -34,8 +34,9 @@ class Memory:
 
     api_version = "1.0"
 
-    def __init__(self, fault: Fault = lambda arrived: arrived) -> None:
-        self.arrived: Arrived = []
+    def __init__(self, fault: Fault = lambda arrived: arrived, name: str = "memory") -> None:
+        self.name = name
+        self.arrived: list[tuple[str | None, bytes]] = []
         self.lock = threading.Lock()
         self.at_once = 0
         self.most_at_once = 0
@@ -47,8 +48,8 @@ class Memory:
 
     @hookimpl
     def activate(self, activation: ActivationInfo) -> Plan:
-        limits = Limits(records=500, bytes=2**20, record_bytes=2**20, key_bytes=256)
-        return Plan(destination="memory", format=activation.format, limits=limits)
+        limits = Limits(records=100, bytes=2**20, record_bytes=2**20, key_bytes=200)
+        return Plan(destination=self.name, format=activation.format, limits=limits)
 
     @hookimpl
     def auth(self) -> None:
@@ -72,7 +73,7 @@ class Memory:
 
     @contextmanager
     def demo(self) -> Iterator[DemoPlace]:
-        def read() -> Sequence[tuple[str, bytes]]:
+        def read() -> Arrived:
             return self.fault(list(self.arrived))
 
         yield DemoPlace(about="a list", account={}, connection={}, read=read)

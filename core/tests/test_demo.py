@@ -7,7 +7,7 @@ from contextlib import nullcontext
 import pytest
 
 from core.tests.memory import Arrived, Fault, Memory, lose_one, registry_of
-from tailrace import ConfigurationError, demo, sample
+from tailrace import ConfigurationError, UnknownDestination, demo, hookimpl, sample
 from tailrace.registry import Registry
 
 
@@ -28,7 +28,7 @@ def small_sample(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_everything_arrives() -> None:
     memory = Memory()
     steps: list[str] = []
-    outcome = demo.run(registry=registry_of(memory), tell=steps.append)
+    [outcome] = demo.run(registry=registry_of(memory), tell=steps.append)
     assert outcome.ok
     assert outcome.arrived == frozenset(memory.arrived)
     assert len(outcome.shown) == 2
@@ -58,7 +58,7 @@ def test_progress_is_reported_to_the_display() -> None:
     seen: list[int] = []
     demo.run(
         registry=registry_of(Memory()),
-        display=lambda: nullcontext(lambda progress: seen.append(progress.ledger.received)),
+        display=lambda name: nullcontext(lambda progress: seen.append(progress.ledger.received)),
     )
     assert seen
     assert seen[-1] == 3000
@@ -71,7 +71,7 @@ def change_a_byte(arrived: Arrived) -> Arrived:
 
 def change_a_key(arrived: Arrived) -> Arrived:
     key, data = arrived[0]
-    return [(key + "x", data), *arrived[1:]]
+    return [(f"{key}x", data), *arrived[1:]]
 
 
 def add_one(arrived: Arrived) -> Arrived:
@@ -84,21 +84,89 @@ def add_one(arrived: Arrived) -> Arrived:
     [(lose_one, 1, 0), (change_a_byte, 1, 1), (change_a_key, 1, 1), (add_one, 0, 1)],
 )
 def test_a_difference_is_found(fault: Fault, missing: int, unexpected: int) -> None:
-    outcome = demo.run(registry=registry_of(Memory(fault)))
+    [outcome] = demo.run(registry=registry_of(Memory(fault)))
     assert not outcome.ok
     assert (len(outcome.missing), len(outcome.unexpected)) == (missing, unexpected)
 
 
 @pytest.mark.usefixtures("small_sample")
 def test_nothing_arrived_is_no_success() -> None:
-    assert not demo.run(registry=registry_of(Memory(lambda arrived: []))).ok
+    [outcome] = demo.run(registry=registry_of(Memory(lambda arrived: [])))
+    assert not outcome.ok
 
 
 @pytest.mark.usefixtures("small_sample")
 def test_a_record_kept_twice_is_no_difference() -> None:
-    assert demo.run(registry=registry_of(Memory(lambda arrived: arrived * 2))).ok
+    [outcome] = demo.run(registry=registry_of(Memory(lambda arrived: [*arrived, *arrived])))
+    assert outcome.ok
 
 
 def test_no_destination_has_a_demo() -> None:
     with pytest.raises(ConfigurationError, match="no installed destination has a demo"):
         demo.run(registry=Registry())
+
+
+def without_keys(arrived: Arrived) -> Arrived:
+    return [(None, data) for _, data in arrived]
+
+
+@pytest.mark.usefixtures("small_sample")
+def test_a_place_that_keeps_no_keys() -> None:
+    """Then the bytes alone are compared."""
+    [outcome] = demo.run(registry=registry_of(Memory(without_keys)))
+    assert outcome.ok
+    assert {key for key, _ in outcome.shown} == {None}
+    [outcome] = demo.run(registry=registry_of(Memory(lambda arrived: without_keys(lose_one(arrived)))))
+    assert (outcome.ok, len(outcome.missing)) == (False, 1)
+
+
+def two_of(one: Memory, other: Memory) -> Registry:
+    registry = registry_of(one)
+    registry.register("other", other)
+    return registry
+
+
+@pytest.mark.usefixtures("small_sample")
+def test_both_get_the_same_updates() -> None:
+    one, other = Memory(), Memory(without_keys, name="other")
+    steps: list[str] = []
+    outcomes = demo.run("both", registry=two_of(one, other), tell=steps.append)
+    assert [outcome.destination for outcome in outcomes] == ["memory", "other"]
+    assert all(outcome.ok for outcome in outcomes)
+    assert outcomes[0].data == outcomes[1].data
+    assert {data for _, data in one.arrived} == {data for _, data in other.arrived}
+    assert "account: prod-memory" in steps
+    assert "account: prod-other" in steps
+
+
+@pytest.mark.usefixtures("small_sample")
+@pytest.mark.parametrize(("names", "shown"), [((), "memory"), (("other",), "other"), (("memory",), "memory")])
+def test_one_of_two(names: tuple[str, ...], shown: str) -> None:
+    [outcome] = demo.run(*names, registry=two_of(Memory(), Memory(name="other")))
+    assert outcome.destination == shown
+
+
+class Plain:
+    """A destination without a demo."""
+
+    api_version = "1.0"
+
+    @hookimpl
+    def account(self) -> None:
+        raise AssertionError
+
+    auth = activate = export = account
+
+
+def test_both_takes_two() -> None:
+    with pytest.raises(ConfigurationError, match="only one installed destination has a demo: memory"):
+        demo.run("both", registry=registry_of(Memory()))
+
+
+def test_a_destination_that_has_none_or_is_not_there() -> None:
+    registry = Registry()
+    registry.register("plain", Plain())
+    with pytest.raises(ConfigurationError, match="'plain' has no demo"):
+        demo.run("plain", registry=registry)
+    with pytest.raises(UnknownDestination):
+        demo.run("nowhere", registry=registry)

@@ -6,15 +6,19 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.docs.pages import ROOT, Block, Command, commands
 
 SERVER = "127.0.0.1:4566"
-"""The server in the pages; the tests use a free port."""
+EVENT_HUBS = "127.0.0.1:5672"
+"""The servers in the pages; the tests use free ports."""
 
-SECONDS = 60
+Servers = Mapping[str, str]
+"""From the address in the pages to the real one."""
+
+SECONDS = 180
 _END = "\x1e"
 _UNSTABLE = (
     (re.compile(r"took [\d.]+ s, [\d,]+ updates?/s"), "took T"),
@@ -37,6 +41,7 @@ def environment(folder: Path) -> dict[str, str]:
         "TAILRACE_CONFIG_DIR": str(folder / "config"),
         "AWS_SECRET": "tutorial",
         "AWS_EC2_METADATA_DISABLED": "true",
+        "EVENTHUBS_KEY": "SAS_KEY_VALUE",
         "COLUMNS": "400",
         "NO_COLOR": "1",
         "PYTHONUNBUFFERED": "1",
@@ -60,27 +65,39 @@ def agree(shown: Sequence[str], real: Sequence[str]) -> bool:
     return bool(real) and shown[0] == real[0] and agree(shown[1:], real[1:])
 
 
+def real(text: str, servers: Servers) -> str:
+    for shown, address in servers.items():
+        text = text.replace(shown, address)
+    return text
+
+
+def printed(text: str, servers: Servers) -> str:
+    for shown, address in servers.items():
+        text = text.replace(address, shown)
+    return text
+
+
 def run_commands(
-    listed: Sequence[Command], folder: Path, given: dict[str, str], server: str
+    listed: Sequence[Command], folder: Path, given: dict[str, str], servers: Servers
 ) -> list[tuple[int, str]]:
     """Run them in one shell, so that an `export` lasts; the exit code and the output of each."""
     script = ["exec 2>&1", "code=0"]
     for command in listed:
-        text = command.text.replace(SERVER, server)
+        text = real(command.text, servers)
         script += ["(exit $code)", text, "code=$?", f"printf '{_END}%s{_END}' $code"]
     done = subprocess.run(
         ["bash", "-c", "\n".join(script)], cwd=folder, env=given, stdin=subprocess.DEVNULL,
         capture_output=True, timeout=SECONDS, text=True, encoding="utf-8",
     )  # fmt: skip
-    parts = done.stdout.replace(server, SERVER).split(_END)
+    parts = printed(done.stdout, servers).split(_END)
     outputs, codes = parts[0:-1:2], parts[1::2]
     assert len(codes) == len(listed), f"the shell ended early: {done.stdout[-500:]}"
     return [(int(code), output) for code, output in zip(codes, outputs, strict=True)]
 
 
-def run_python(programs: Sequence[str], folder: Path, given: dict[str, str], server: str) -> list[str]:
+def run_python(programs: Sequence[str], folder: Path, given: dict[str, str], servers: Servers) -> list[str]:
     """Run them one after the other in one process and one namespace; the output of each."""
-    texts = [program.replace(SERVER, server) for program in programs]
+    texts = [real(program, servers) for program in programs]
     driver = f"space = {{}}\nfor text in {texts!r}:\n    exec(text, space)\n    print({_END!r}, end='')\n"
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", driver], cwd=folder, env=given, stdin=subprocess.DEVNULL,
@@ -88,15 +105,15 @@ def run_python(programs: Sequence[str], folder: Path, given: dict[str, str], ser
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert not done.stderr, done.stderr
-    return done.stdout.replace(server, SERVER).split(_END)[:-1]
+    return printed(done.stdout, servers).split(_END)[:-1]
 
 
-def save_files(listed: Sequence[Block], folder: Path, server: str) -> None:
+def save_files(listed: Sequence[Block], folder: Path, servers: Servers) -> None:
     """Write the files that a page asks to save."""
     for block in listed:
         if block.mark == "file":
             assert block.value is not None
-            (folder / block.value).write_text(block.body.replace(SERVER, server), encoding="utf-8")
+            (folder / block.value).write_text(real(block.body, servers), encoding="utf-8")
 
 
 def console(listed: Sequence[Block]) -> list[Command]:
@@ -108,4 +125,7 @@ def console(listed: Sequence[Block]) -> list[Command]:
     ]
 
 
-__all__ = ["ROOT", "agree", "console", "environment", "run_commands", "run_python", "save_files", "stable"]
+__all__ = [
+    "EVENT_HUBS", "ROOT", "SERVER", "Servers", "agree", "console", "environment", "run_commands",
+    "run_python", "save_files", "stable",
+]  # fmt: skip

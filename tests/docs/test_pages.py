@@ -12,8 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from tailrace_eventhubs.emulator import Config, Emulator, Hub
 from tests.docs.pages import PAGES, Block, blocks, loose_commands
 from tests.docs.running import (
+    EVENT_HUBS,
+    SERVER,
+    Servers,
     agree,
     console,
     environment,
@@ -23,16 +27,23 @@ from tests.docs.running import (
     stable,
 )
 
+INDEX = "installs from a package index"
 NOT_RUN = {
     ("README.md", "make demo"): "sets up the whole project and is run by a test of its own",
-    ("README.md", "pip install ./core ./plugins/kinesis"): "installs from a clone",
-    ("core/README.md", "pip install tailrace tailrace-kinesis"): "installs from a package index",
-    ("plugins/kinesis/README.md", "pip install tailrace tailrace-kinesis"): "installs from a package index",
+    ("README.md", "pip install ./core ./plugins/kinesis ./plugins/eventhubs"): "installs from a clone",
+    ("core/README.md", "pip install tailrace tailrace-kinesis tailrace-eventhubs"): INDEX,
+    ("plugins/kinesis/README.md", "pip install tailrace tailrace-kinesis"): INDEX,
+    ("plugins/eventhubs/README.md", "pip install tailrace tailrace-eventhubs"): INDEX,
     ("docs/tutorial.md", "python3 -m venv tailrace-tutorial"): "installs from a clone",
     ("docs/tutorial.md", "moto_server -p 4566"): "the fixture `server` starts it, on a free port",
+    (
+        "docs/eventhubs.md",
+        "python -m tailrace_eventhubs.emulator --hub hot-leads:4 --port 5672",
+    ): "the fixture `event_hubs` starts it, on a free port",
     ("docs/state.md", "pip install 'tailrace[postgresql]'"): "installs from a package index, needs a server",
     ("docs/state.md", "tailrace state forget hot --profile crm:C-1001"): "the activation comes later",
     ("docs/state.md", "grep -lF 'C-1001' \"$TAILRACE_HOME\"/dead-letters/*.jsonl"): "there are none",
+    ("docs/emulator.md", "docker compose up --detach"): "needs Docker, and the official emulator's image",
 }
 """All that is printed and not run: page and first command, and why."""
 
@@ -42,8 +53,8 @@ GENERATED = {"docs/cli.md", "docs/benchmark.md"}
 LOOSE = {"CONTRIBUTING.md"}
 """For people who work on Tailrace itself: `make` and what it calls."""
 
-OWN_STREAM = {"docs/tutorial.md"}
-"""Pages whose reader makes the stream."""
+OWN_STREAM = {"docs/tutorial.md", "docs/emulator.md"}
+"""Pages whose reader makes the stream, or needs none."""
 
 WITH_CONSOLE = [name for name, path in PAGES.items() if console(blocks(path))]
 WITH_PYTHON = [
@@ -77,8 +88,19 @@ def server() -> Iterator[str]:
     process.stderr.close()
 
 
+@pytest.fixture(scope="session")
+def event_hubs() -> Iterator[Emulator]:
+    with Emulator(Config(hubs=[Hub("hot-leads")])) as running:
+        yield running
+
+
 @pytest.fixture
-def place(server: str, tmp_path: Path) -> Callable[[str], Path]:
+def servers(server: str, event_hubs: Emulator) -> Servers:
+    return {SERVER: server, EVENT_HUBS: f"127.0.0.1:{event_hubs.port}"}
+
+
+@pytest.fixture
+def place(server: str, servers: Servers, tmp_path: Path) -> Callable[[str], Path]:
     """A folder as the reader of a page has it: the tutorial's files, and a stream."""
 
     def make(name: str) -> Path:
@@ -87,23 +109,23 @@ def place(server: str, tmp_path: Path) -> Callable[[str], Path]:
             urllib.request.Request(f"{url}/moto-api/reset", method="POST"), timeout=10
         ).close()
         tutorial = blocks(PAGES["docs/tutorial.md"])
-        save_files(tutorial, tmp_path, server)
+        save_files(tutorial, tmp_path, servers)
         if name not in OWN_STREAM:
             subprocess.run([sys.executable, "stream.py", "create"], cwd=tmp_path, check=True, timeout=60)
-        save_files(blocks(PAGES[name]), tmp_path, server)
+        save_files(blocks(PAGES[name]), tmp_path, servers)
         return tmp_path
 
     return make
 
 
 @pytest.mark.parametrize("name", WITH_CONSOLE)
-def test_commands(name: str, place: Callable[[str], Path], server: str) -> None:
+def test_commands(name: str, place: Callable[[str], Path], servers: Servers, event_hubs: Emulator) -> None:
     folder = place(name)
-    given = environment(folder)
+    given = {**environment(folder), "EVENTHUBS": event_hubs.connection_string("hot-leads")}
     if name not in OWN_STREAM:
-        given["AWS_ENDPOINT_URL_KINESIS"] = f"http://{server}"
+        given["AWS_ENDPOINT_URL_KINESIS"] = f"http://{servers[SERVER]}"
     listed = console(blocks(PAGES[name]))
-    results = run_commands(listed, folder, given, server)
+    results = run_commands(listed, folder, given, servers)
     for number, (command, (code, output)) in enumerate(zip(listed, results, strict=True)):
         where = f"{name}:{command.line}: {command.text}"
         shown = stable("\n".join(command.output))
@@ -114,12 +136,12 @@ def test_commands(name: str, place: Callable[[str], Path], server: str) -> None:
 
 
 @pytest.mark.parametrize("name", WITH_PYTHON)
-def test_programs(name: str, place: Callable[[str], Path], server: str) -> None:
+def test_programs(name: str, place: Callable[[str], Path], servers: Servers) -> None:
     folder = place(name)
-    given = {**environment(folder), "AWS_ENDPOINT_URL_KINESIS": f"http://{server}"}
+    given = {**environment(folder), "AWS_ENDPOINT_URL_KINESIS": f"http://{servers[SERVER]}"}
     listed = blocks(PAGES[name])
     programs = [block for block in listed if block.language == "python" and block.mark is None]
-    outputs = run_python([block.body for block in programs], folder, given, server)
+    outputs = run_python([block.body for block in programs], folder, given, servers)
     for block, output in zip(programs, outputs, strict=True):
         shown = shown_after(block, listed)
         real = stable(output)
@@ -148,7 +170,7 @@ def test_no_command_stands_outside_a_block_that_is_run(name: str, tmp_path: Path
     given = environment(tmp_path)
     for command in loose_commands(PAGES[name]):
         done = subprocess.run(
-            ["bash", "-c", command], cwd=tmp_path, env=given, capture_output=True, text=True, timeout=60
+            ["bash", "-c", command], cwd=tmp_path, env=given, capture_output=True, text=True, timeout=180
         )
         assert done.returncode == 0, f"{name}: {command}\n{done.stderr}"
 

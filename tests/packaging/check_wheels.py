@@ -1,7 +1,7 @@
-"""Builds the core and a plugin as wheels and uses them as a stranger would: `make check` runs this.
+"""Builds the core and the plugins as wheels and uses them as a stranger would: `make check` runs this.
 
-A throwaway environment gets the core alone, then the plugin, then loses it again; each step may change
-the catalogue of destinations and nothing else. Nothing is downloaded: what the wheels depend on is
+A throwaway environment gets the core alone, then each plugin in turn, then loses it again; each step may
+change the catalogue of destinations and nothing else. Nothing is downloaded: what the wheels depend on is
 lent by the environment that runs this script.
 """
 
@@ -21,17 +21,25 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
+PLUGINS = ("eventhubs", "kinesis")
+INSTALL = ("install", "--quiet", "--no-deps", "--no-index")
 OURS = ("tailrace", "_editable_impl_tailrace", "__editable__")
+CLIENTS = ("azure", "boto", "moto", "confluent_kafka", "s3transfer", "uamqp")
+"""What destinations need, and nobody else."""
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="tailrace-wheels-") as temporary:
         here = Path(temporary)
-        core, plugin = (build(ROOT / part, here / "wheels") for part in ("core", "plugins/kinesis"))
+        core = build(ROOT / "core", here / "wheels")
         check_contents(core, "tailrace", entry_points={"console_scripts"})
-        check_contents(plugin, "tailrace_kinesis", entry_points={"tailrace.destinations"})
-        check_use(Environment(here), core, plugin)
-    print("wheels: the plugin comes and goes, and nothing else changes")
+        environment = Environment(here)
+        environment.pip(*INSTALL, core)
+        for name in PLUGINS:
+            plugin = build(ROOT / "plugins" / name, here / "wheels")
+            check_contents(plugin, f"tailrace_{name}", entry_points={"tailrace.destinations"})
+            check_use(environment, name, plugin)
+    print("wheels: each plugin comes and goes, and nothing else changes")
 
 
 def build(project: Path, target: Path) -> Path:
@@ -58,9 +66,10 @@ def check_contents(wheel: Path, package: str, *, entry_points: set[str]) -> None
 
 
 class Environment:
-    """A throwaway virtual environment that sees everything installed here but our distributions."""
+    """A throwaway virtual environment that sees everything installed here but our distributions, and
+    whatever is named beside."""
 
-    def __init__(self, here: Path) -> None:
+    def __init__(self, here: Path, unseen: tuple[str, ...] = ()) -> None:
         venv.create(here / "env", symlinks=True)
         self.bin = here / "env" / "bin"
         self.python = self.bin / "python"
@@ -70,7 +79,7 @@ class Environment:
         lent = here / "lent"
         lent.mkdir()
         for entry in Path(sysconfig.get_path("purelib")).iterdir():
-            if not entry.name.startswith(OURS) and entry.suffix != ".pth":
+            if not entry.name.startswith((*OURS, *unseen)) and entry.suffix != ".pth":
                 (lent / entry.name).symlink_to(entry)
         (self.site / "lent.pth").write_text(f"{lent}\n")
 
@@ -91,22 +100,20 @@ class Environment:
         return {str(path) for path in found if "__pycache__" not in path.parts}
 
 
-def check_use(environment: Environment, core: Path, plugin: Path) -> None:
-    install = ("install", "--quiet", "--no-deps", "--no-index")
-    environment.pip(*install, core)
+def check_use(environment: Environment, name: str, plugin: Path) -> None:
     expect(environment.catalogue() == {}, "the core alone lists a destination")
     words, files = environment.tailrace("--help"), environment.files()
 
-    environment.pip(*install, plugin)
+    environment.pip(*INSTALL, plugin)
     records = environment.catalogue()
-    expect(set(records) == {"kinesis"}, f"the catalogue holds {sorted(records)}")
-    record = records["kinesis"]
-    expect(record["distribution"] == "tailrace-kinesis", f"unexpected record {record}")
+    expect(set(records) == {name}, f"the catalogue holds {sorted(records)}")
+    record = records[name]
+    expect(record["distribution"] == f"tailrace-{name}", f"unexpected record {record}")
     expect(record["state"] == "available", f"listing loaded the plugin: {record}")
-    environment.tailrace("destinations", "show", "kinesis")
+    environment.tailrace("destinations", "show", name)
     expect(environment.tailrace("--help") == words, "the plugin changed the command line")
 
-    environment.pip("uninstall", "--quiet", "--yes", "tailrace-kinesis")
+    environment.pip("uninstall", "--quiet", "--yes", f"tailrace-{name}")
     expect(environment.catalogue() == {}, "the plugin is still listed")
     expect(environment.tailrace("--help") == words, "losing the plugin changed the command line")
     expect(environment.files() == files, "the plugin left files behind")

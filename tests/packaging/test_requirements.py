@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
-OURS = {"tailrace", "tailrace-kinesis"}
+OURS = {"tailrace", "tailrace-eventhubs", "tailrace-kinesis"}
 PIN = re.compile(r"^(\S+)==(\S+?)(?: ; .*?)?((?: \\\n    --hash=sha256:[0-9a-f]{64})*)$", re.MULTILINE)
 
 
@@ -47,7 +47,7 @@ def test_no_address_is_recorded(name: str) -> None:
     assert not re.search(r"://|--(extra-)?index-url|--find-links", text)
 
 
-@pytest.mark.parametrize("project", ["core", "plugins/kinesis"])
+@pytest.mark.parametrize("project", ["core", "plugins/eventhubs", "plugins/kinesis"])
 def test_what_a_distribution_needs_is_pinned(project: str) -> None:
     assert declared(project, extras=True) <= set(pins("dev.txt"))
     assert declared(project, extras=False) <= set(pins("demo.txt"))

@@ -14,7 +14,7 @@ def test_listing_shows_them_all_and_loads_none(tailrace: Command) -> None:
     answer = tailrace("destinations", "--json")
     assert (answer.code, answer.err) == (0, "")
     states = {record["name"]: record["state"] for record in answer.json["destinations"]}
-    available = {project.name for project in ALL} | {"kinesis"}
+    available = {project.name for project in ALL} | {"eventhubs", "kinesis"}
     assert states == dict.fromkeys(available, "available") | {"twin": "duplicate"}
 
 

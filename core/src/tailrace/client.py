@@ -1,7 +1,7 @@
 """The client: every noun, and what the command line is a thin layer over.
 
     with tailrace.open() as t:
-        t.accounts.add("prod", destination="kinesis", settings={…})
+        t.accounts.add("prod", destination="NAME", settings={…})
         ledger = t.export("hot", ["profiles.jsonl"])
 
 Importing this module costs nothing: the database opens when a noun first needs it.

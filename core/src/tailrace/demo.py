@@ -1,13 +1,14 @@
 """The demo: the whole way, on this machine, in a home that is gone afterwards.
 
 A destination that supports it starts a server of its kind; the sample is exported to it through the
-same client that everybody uses; what arrived is read back and compared with what `preview` says.
+same client that everybody uses; what arrived is read back and compared with what `preview` says. Several
+destinations get the same updates, each through an activation of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,10 +27,15 @@ if TYPE_CHECKING:
 SEGMENTS = (f"{sample.HIGH_PROPENSITY}=High propensity", f"{sample.NEWSLETTER}=Newsletter")
 ATTRIBUTES = ("person.name.firstName", "personalEmail.address", "homeAddress.city", "loyalty.tier")
 
+BOTH = "both"
+"""Stands for every installed destination that has a demo."""
+
 Report = Callable[["Progress"], None]
-Display = Callable[[], AbstractContextManager[Report | None]]
-Records = frozenset[tuple[str, bytes]]
-"""(partition key, bytes). A set: a server may keep a record twice, and promises no order."""
+Display = Callable[[str], AbstractContextManager[Report | None]]
+"""Shows the export of the activation of that name."""
+Records = frozenset[tuple[str | None, bytes]]
+"""(partition key, bytes). A set: a server may keep a record twice, and promises no order; and it may keep no
+keys, which are None then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +55,42 @@ class Outcome:
         return bool(self.arrived) and not self.missing and not self.unexpected and self.ledger.balanced
 
     @property
-    def shown(self) -> list[tuple[str, bytes]]:
+    def data(self) -> frozenset[bytes]:
+        """The records without their keys."""
+        return frozenset(data for _, data in self.arrived)
+
+    @property
+    def shown(self) -> list[tuple[str | None, bytes]]:
         """Two of the records, the same ones each time."""
-        return sorted(self.arrived)[:2]
+        return sorted(self.arrived, key=lambda record: (record[0] or "", record[1]))[:2]
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Of the objects of one destination."""
+
+    account: str = "prod"
+    connection: str = "leads"
+    activation: str = "hot"
+
+    @classmethod
+    def of(cls, destination: str) -> Names:
+        """Where several destinations share a home."""
+        return cls(f"prod-{destination}", f"leads-{destination}", f"hot-{destination}")
 
 
 def run(
-    *,
+    *names: str,
     tell: Callable[[str], None] = lambda step: None,
-    display: Display = nullcontext,
+    display: Display = lambda activation: nullcontext(),
     registry: Registry | None = None,
-) -> Outcome:
-    """Run the demo. `tell` hears each step before it happens; `display` shows the export's progress.
+) -> list[Outcome]:
+    """Run the demo with the destinations of these names, all that have one for `both`; with the first
+    installed one that has one, where none is named. `tell` hears each step before it happens; `display`
+    shows the progress of an export.
 
-    Raises ConfigurationError where no installed destination has a demo, and whatever the export may
-    raise.
+    Raises ConfigurationError where there is no such demo, UnknownDestination or PluginError where a
+    destination of that name cannot be had, and whatever the exports may raise.
     """
     if registry is None:
         from tailrace.registry import Registry
@@ -71,30 +98,26 @@ def run(
         registry = Registry.scan()
     from tailrace.client import Tailrace
 
-    name, destination = find(registry)
-    with TemporaryDirectory(prefix="tailrace-demo-") as folder:
+    chosen = find(registry, names)
+    with TemporaryDirectory(prefix="tailrace-demo-") as folder, ExitStack() as stack:
         home = Path(folder)
         source = home / "profiles.jsonl"
         tell(f"sample: {sample.LINES:,} profile updates, {sample.write(source) / 2**20:.1f} MiB")
-        tell(f"destination: starting a server for {name!r}")
-        with (
-            destination.demo() as place,
-            # An empty URL: whatever the environment says, the demo's database is in its own home.
-            Tailrace(home / "home", database_url="", registry=registry) as client,
-        ):
-            tell(f"place: {place.about}")
-            set_up(client, name, place, tell)
-            tell("export: hot")
-            with display() as report:
-                ledger = client.export("hot", [source], on_progress=report, in_flight=place.in_flight)
-            tell("compare: reading the records back")
-            expected = frozenset((each.key, each.data) for each in client.preview("hot", [source]))
-            arrived = frozenset((key, bytes(data)) for key, data in place.read())
-            return Outcome(name, place.about, ledger, arrived, expected - arrived, arrived - expected)
+        places = [(name, start(stack, name, plugin, tell)) for name, plugin in chosen]
+        # An empty URL: whatever the environment says, the demo's database is in its own home.
+        client = stack.enter_context(Tailrace(home / "home", database_url="", registry=registry))
+        alone = len(places) == 1
+        return [
+            export_to(client, name, place, Names() if alone else Names.of(name), source, tell, display)
+            for name, place in places
+        ]
 
 
-def find(registry: Registry) -> tuple[str, SupportsDemo]:
-    """The first installed destination that has a demo. One that fails to load is passed over."""
+def find(registry: Registry, names: Sequence[str]) -> list[tuple[str, SupportsDemo]]:
+    """The destinations to show. Without a name, one that fails to load is passed over."""
+    if names and BOTH not in names:
+        return [(name, named(registry, name)) for name in dict.fromkeys(names)]
+    found: list[tuple[str, SupportsDemo]] = []
     for record in registry.list():
         if record.group != "tailrace.destinations":
             continue
@@ -103,23 +126,72 @@ def find(registry: Registry) -> tuple[str, SupportsDemo]:
         except PluginError:
             continue
         if isinstance(plugin, SupportsDemo):
-            return record.name, plugin
-    raise ConfigurationError(
-        "no installed destination has a demo",
-        hint="`tailrace destinations` lists what is installed",
+            found.append((record.name, plugin))
+            if not names:
+                return found
+    if not found:
+        raise ConfigurationError(
+            "no installed destination has a demo", hint="`tailrace destinations` lists what is installed"
+        )
+    if len(found) == 1:
+        raise ConfigurationError(
+            f"only one installed destination has a demo: {found[0][0]}",
+            hint="`tailrace destinations` lists what is installed",
+        )
+    return found
+
+
+def named(registry: Registry, name: str) -> SupportsDemo:
+    plugin = registry.hooks(name).plugin
+    if not isinstance(plugin, SupportsDemo):
+        raise ConfigurationError(f"destination {name!r} has no demo")
+    return plugin
+
+
+def start(stack: ExitStack, name: str, plugin: SupportsDemo, tell: Callable[[str], None]) -> DemoPlace:
+    tell(f"destination: starting a server for {name!r}")
+    place = stack.enter_context(plugin.demo())
+    tell(f"place: {place.about}")
+    return place
+
+
+def export_to(
+    client: Tailrace,
+    destination: str,
+    place: DemoPlace,
+    names: Names,
+    source: Path,
+    tell: Callable[[str], None],
+    display: Display,
+) -> Outcome:
+    """The whole way to one destination, and back."""
+    set_up(client, destination, place, names, tell)
+    tell(f"export: {names.activation}")
+    with display(names.activation) as report:
+        ledger = client.export(names.activation, [source], on_progress=report, in_flight=place.in_flight)
+    tell("compare: reading the records back")
+    arrived = frozenset((key, bytes(data)) for key, data in place.read())
+    keeps_keys = all(key is not None for key, _ in arrived)
+    expected = frozenset(
+        (each.key if keeps_keys else None, each.data) for each in client.preview(names.activation, [source])
     )
+    return Outcome(destination, place.about, ledger, arrived, expected - arrived, arrived - expected)
 
 
-def set_up(client: Tailrace, destination: str, place: DemoPlace, tell: Callable[[str], None]) -> None:
+def set_up(
+    client: Tailrace, destination: str, place: DemoPlace, names: Names, tell: Callable[[str], None]
+) -> None:
     """Account, connection and activation, the way a user makes them."""
-    tell("account: prod")
-    client.accounts.add("prod", destination=destination, settings=place.account)
-    tell("connection: leads")
-    client.connections.add("leads", account="prod", settings=place.connection, description="Hot leads")
-    tell(f"activation: hot ({len(SEGMENTS)} segments, {len(ATTRIBUTES)} attributes)")
+    tell(f"account: {names.account}")
+    client.accounts.add(names.account, destination=destination, settings=place.account)
+    tell(f"connection: {names.connection}")
+    client.connections.add(
+        names.connection, account=names.account, settings=place.connection, description="Hot leads"
+    )
+    tell(f"activation: {names.activation} ({len(SEGMENTS)} segments, {len(ATTRIBUTES)} attributes)")
     client.activations.add(
-        "hot",
-        connection="leads",
+        names.activation,
+        connection=names.connection,
         segments=SEGMENTS,
         attributes=ATTRIBUTES,
         include_segment_names=True,

@@ -18,7 +18,7 @@
     │   ├── StateElsewhere         3   another home holds the activation's state
     │   ├── StateError             3   the database is newer, locked or damaged
     │   │   └── StateDamaged       3   a store does not fit its checksums
-    │   └── Misconfigured          3   raised by a plugin: stream missing, wrong region, …
+    │   └── Misconfigured          3   raised by a plugin: the place is missing, a wrong setting, …
     ├── AuthenticationFailed       4   raised by a plugin
     ├── Unavailable                6   the destination could not be reached, after retries
     │   ├── NotConnected           6   raised by a plugin: nothing of the batch was sent

@@ -34,8 +34,8 @@ class FaultRow:
     identity (anything that JSON can hold), `sizes` makes some into records of so many bytes, key
     included. The export has `in_flight` writes at once, gives up after `give_up_after` seconds, pauses
     for at most `max_pause` seconds, and a write has `write_timeout` seconds; `batch` is the most records
-    a write may hold, if that is less than the plan's. With `step="auth"` the authentication step runs
-    instead.
+    a write may hold, if that is less than the plan's. With `ordering="none"` no order of keys is asked for,
+    as has to be where the place has no keys. With `step="auth"` the authentication step runs instead.
 
     What is expected: the exit code; dead letters, and the code of each; how many records are sent again
     (None: any number) and whether some of these may be there already (None: either way); at most so
@@ -57,6 +57,7 @@ class FaultRow:
     keys: Mapping[int, object] = field(default_factory=dict)
     sizes: Mapping[int, int] = field(default_factory=dict)
     batch: int | None = None
+    ordering: Literal["key", "none"] = "key"
     in_flight: int = 1
     give_up_after: float = 20.0
     max_pause: float = 0.0
@@ -77,15 +78,15 @@ class FaultPlace:
 
     `account` and `connection` are settings as a user types them; secrets in them are references, and
     `secrets` are the texts behind. `read()` gives every (partition key, record bytes) that was accepted,
-    copies included, in the order of acceptance. `injected()` tells how often the fault was really met,
-    as the server counted it; None where the fault is in the updates themselves. `requests()` counts what
-    the server got. `check()` is asked at the end: what else is wrong, or None. `clock` is the time that
-    the client sees.
+    copies included, in the order of acceptance; the key is None where the place keeps none. `injected()`
+    tells how often the fault was really met, as the server counted it; None where the fault is in the
+    updates themselves. `requests()` counts what the server got. `check()` is asked at the end: what else is
+    wrong, or None. `clock` is the time that the client sees.
     """
 
     account: Mapping[str, object]
     connection: Mapping[str, object]
-    read: Callable[[], Sequence[tuple[str, bytes]]]
+    read: Callable[[], Sequence[tuple[str | None, bytes]]]
     injected: Callable[[], int] | None
     requests: Callable[[], int] | None = None
     check: Callable[[], str | None] = lambda: None

@@ -47,7 +47,7 @@ class DestinationHooks:
 
     @hookspec(firstresult=True)
     def auth(self, account: BaseModel, connection: BaseModel, context: HookContext) -> AuthReport:
-        """Authentication step. Look, without sending data: who am I, does the stream exist, may I
+        """Authentication step. Look, without sending data: who am I, does the place exist, may I
         write, what are the real limits, and what could not be proven."""
         raise AssertionError
 

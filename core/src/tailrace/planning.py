@@ -107,7 +107,7 @@ class Foundation:
             raise ConfigurationError(
                 f"activation {activation.name!r} is ordered by key, and the partition key of connection "
                 f"{connection['name']!r} is random",
-                hint="give the connection another key rule, or the activation --every-update --ordering none",
+                hint="set --every-update --ordering none, or give the connection a key to order by",
             )
         return plan
 

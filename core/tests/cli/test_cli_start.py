@@ -15,6 +15,7 @@ HEAVY = {
     "pydantic",
     "sqlalchemy",
     "alembic",
+    "azure",
     "botocore",
     "boto3",
     "msgspec",

@@ -21,7 +21,7 @@ from core.tests.registry.fakes import (
     scan,
 )
 from tailrace import AuthReport, Batch, BatchResult, PluginError, UnknownDestination
-from tailrace.registry import DESTINATIONS, WRAPPERS, PluginRecord, Registry
+from tailrace.registry import DESTINATIONS, WRAPPERS, PluginRecord, Registry, published
 
 
 def test_listing_reads_metadata_and_imports_nothing(install: Install) -> None:
@@ -62,13 +62,25 @@ def test_an_unknown_name_gets_a_near_one(install: Install) -> None:
 @pytest.mark.parametrize(
     ("name", "advice"),
     [
-        ("kinesis", "it is not installed: pip install tailrace-kinesis;"),
-        ("kinesi", "did you mean 'kinesis'? it is not installed: pip install tailrace-kinesis;"),
+        ("river", "it is not installed: pip install tailrace-river;"),
+        ("rivr", "did you mean 'river'? it is not installed: pip install tailrace-river;"),
+        ("lake", "its documentation says what to install;"),  # no extra of that name brings it
+        ("other", "its documentation says what to install;"),
         ("elsewhere", "its documentation says what to install;"),
     ],
 )
-def test_only_a_published_name_is_offered_for_install(name: str, advice: str) -> None:
-    """Whoever mistypes must not be told to install what a stranger published under that name."""
+def test_only_a_published_name_is_offered_for_install(
+    name: str, advice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever mistypes must not be told to install what a stranger published under that name. What this
+    project published are the extras of the core."""
+    declared = [
+        "msgspec>=0.20",
+        "tailrace-lake",
+        "tailrace-other; extra == 'more'",
+        "tailrace-river; extra == 'river'",
+    ]
+    monkeypatch.setattr(published, "requires", lambda distribution: declared)
     with pytest.raises(UnknownDestination) as caught:
         Registry().hooks(name)
     assert caught.value.hint == f"{advice} `tailrace destinations` lists what is there"

@@ -27,7 +27,12 @@ def test_the_command_exports_the_sample_and_finds_it_all(tmp_path: Path) -> None
         "http_proxy": "http://127.0.0.1:9",
     }
     ended = subprocess.run(
-        [command, "demo", "--json"], capture_output=True, text=True, timeout=60, env=environment, check=False
+        [command, "demo", "kinesis", "--json"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment,
+        check=False,
     )
     assert ended.returncode == 0, ended.stderr
     shape = json.loads(ended.stdout)

@@ -22,7 +22,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "preview": ("preview", "Show the exact records and keys; nothing is sent."),
         "export": ("exports", "Send the updates of one or more sources to the destination."),
         "backfill": ("backfills", "Send the members of a segment that was added to an activation."),
-        "demo": ("demonstration", "The whole way on a stream that runs on this machine."),
+        "demo": ("demonstration", "The whole way, to a server that runs on this machine."),
     },
     "Prove": {
         "selftest": ("selftests", "Faults on this machine: what is expected, what was seen."),

@@ -81,7 +81,8 @@ def _split(assignments: Sequence[str]) -> Iterator[tuple[str, str]]:
         name, equals, text = assignment.partition("=")
         if not equals or not name:
             # The text may be a secret typed without its name, so it is not repeated.
-            raise UsageError("--set takes NAME=VALUE", hint="for example --set region=eu-west-1")
+            hint = "`tailrace destinations show DESTINATION` lists the names"
+            raise UsageError("--set takes NAME=VALUE", hint=hint)
         yield name, text
 
 

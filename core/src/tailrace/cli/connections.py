@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 MARKS = {"ok": "ok", "failed": "failed", "unproven": "not proved"}
 MARK = max(map(len, MARKS.values()))
 
-app = noun("connection", "One place inside an account: a stream, an event hub.")
+app = noun("connection", "One place inside an account, which records are sent to.")
 
 Account = Annotated[
     str | None,

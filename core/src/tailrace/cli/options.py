@@ -127,7 +127,7 @@ MaxPause = Annotated[
         metavar="SECONDS",
         min=0,
         show_default=False,
-        help="How long to wait for a missing permission, stream or key to be granted "
+        help="How long to wait for a missing permission, place or key to be granted "
         "(default: 300, and 0 until a record was accepted).",
     ),
 ]

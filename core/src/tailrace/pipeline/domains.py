@@ -1,4 +1,4 @@
-"""Records to send again, and when. Those that were refused for what is congested (a shard, a partition)
+"""Records to send again, and when. Those that were refused for what is congested (part of the place, or all)
 wait for that, and for nothing else.
 
 A destination names what is congested by `Failure.domain`, which is never looked into.
@@ -78,7 +78,7 @@ class Riders:
     def put(self, records: Sequence[Waiting], now: float, writes: int) -> None:
         """These were refused, when so many writes had begun."""
         for record in records:
-            queue = self._queue(record)
+            queue = self._queue_of(record)
             if not queue.records:
                 queue.since, queue.writes = now, writes
             queue.records.append(record)
@@ -87,7 +87,7 @@ class Riders:
     def put_back(self, records: Sequence[Waiting]) -> None:
         """These were taken, and nobody looked at them."""
         for record in reversed(records):
-            queue = self._queue(record)
+            queue = self._queue_of(record)
             queue.records.appendleft(record)
             queue.under_way -= 1
         self._waiting += len(records)
@@ -127,10 +127,11 @@ class Riders:
         self._budget.earn(accepted)
 
     def told(self, again: Mapping[int, Failure], now: float) -> None:
-        """Records of a parcel are to be sent again: heed how long the destination wants some to wait."""
+        """Records of a parcel are to be sent again: heed how long the destination wants some to wait. They
+        come to their queues after this."""
         for failure in again.values():
-            if failure.domain in self._queues and failure.retry_after:
-                self._queues[failure.domain].pace.after(now, 0, 1, failure.retry_after)
+            if failure.domain is not None and failure.retry_after:
+                self._queue(failure.domain).pace.asked(now, failure.retry_after)
 
     def answered(self, riders: Sequence[Waiting], again: Mapping[int, Failure], now: float) -> None:
         """A write of riders came back; these are to be sent `again`."""
@@ -143,13 +144,18 @@ class Riders:
             if not (queue.records or queue.under_way or refused[domain]):
                 del self._queues[domain]
 
-    def _queue(self, record: Waiting) -> Queue:
+    def _queue_of(self, record: Waiting) -> Queue:
         """Where a record waits. A domain too many counts as none."""
         if record.domain not in self._queues and len(self._queues) > MOST:
             record.domain = None
-        if record.domain not in self._queues:
-            self._queues[record.domain] = Queue(Pace(self._draw))
-        return self._queues[record.domain]
+        return self._queue(record.domain)
+
+    def _queue(self, domain: str | None) -> Queue:
+        if domain not in self._queues:
+            if len(self._queues) > MOST:
+                domain = None
+            self._queues.setdefault(domain, Queue(Pace(self._draw)))
+        return self._queues[domain]
 
 
 def _company(queue: Queue, writes: int, idle: bool) -> float:

@@ -194,9 +194,10 @@ class Running:
         part_of = self._changes.part if self._changes is not None else lambda line: 0
         self._unended.opened(source)
         place = track.resume()  # before anybody asks what is known of it
-        blocks = blocks_of(source, *place, None if track.replayed else self._job.ahead)
-        with closing(unread(track, blocks, part_of)) as rest:
-            for block in rest:
+        ahead = None if track.replayed else self._job.ahead
+        # Whoever keeps the error that a run ends with keeps this frame: the source is closed all the same.
+        with closing(unread(track, blocks_of(source, *place, ahead), part_of)) as blocks:
+            for block in blocks:
                 if isinstance(block, LongLine):
                     self._reading.long_line(block, track)
                 elif block.lines and not self._unended.leaves(source, track.number, block):

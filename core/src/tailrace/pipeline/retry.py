@@ -53,6 +53,11 @@ class Pace:
         self._refusals += 1
         self.until = now + max(bound * (0.5 + self._draw() / 2), retry_after)
 
+    def asked(self, now: float, seconds: float) -> None:
+        """The destination asks to wait for so long; afterwards one write tries it, before others go."""
+        self._refusals = max(self._refusals, 1)
+        self.until = max(self.until, now + seconds)
+
 
 SHARE = 0.2
 """So many records may be sent again for each that is accepted."""

@@ -2,7 +2,7 @@
 
     registry = Registry.scan()
     registry.list()                      # metadata only: no plugin is imported
-    registry.hooks("kinesis").spec()     # imports that one plugin, checked
+    registry.hooks("NAME").spec()     # imports that one plugin, checked
 
 Checks when a plugin is first used, in this order: disabled, duplicate name, import, type,
 `api_version`, registration, unknown hooks. A plugin that fails one of them is a PluginError for whoever

@@ -22,12 +22,9 @@ from tailrace.registry.catalogue import (
 )
 from tailrace.registry.facade import DestinationHooksFacade
 from tailrace.registry.loading import assemble, load
+from tailrace.registry.published import published
 
 STRICT = "TAILRACE_STRICT_PLUGINS"
-
-PUBLISHED = {"kinesis": "tailrace-kinesis"}
-"""Destinations of this project, and what installs them. No name that somebody typed goes into an
-advice to install: anybody may have published a package of that name."""
 
 log = logging.getLogger("tailrace.registry")
 
@@ -135,11 +132,12 @@ class Registry:
 
 
 def _unknown(name: str, known: Mapping[str, object]) -> UnknownDestination:
-    near = difflib.get_close_matches(name, {*known, *PUBLISHED}, n=1, cutoff=0.6)
+    ours = published()
+    near = difflib.get_close_matches(name, {*known, *ours}, n=1, cutoff=0.6)
     meant = near[0] if near else name
     advice = [f"did you mean {meant!r}?"] if near and meant != name else []
-    if meant in PUBLISHED and meant not in known:
-        advice.append(f"it is not installed: pip install {PUBLISHED[meant]};")
+    if meant in ours and meant not in known:
+        advice.append(f"it is not installed: pip install {ours[meant]};")
     elif not near:
         advice.append("its documentation says what to install;")
     advice.append("`tailrace destinations` lists what is there")

@@ -14,7 +14,7 @@ from tailrace.selftest import refusal_places as refusals
 from tailrace.selftest import restart_places as restarts
 from tailrace.selftest import state_places as states
 from tailrace.selftest.running import EnginePlace
-from tailrace.selftest.scripted import LIMIT, Scripted
+from tailrace.selftest.scripted import AT_ONCE, KEY_LIMIT, LIMIT, Scripted
 from tailrace.selftest.updates import key_of
 
 if TYPE_CHECKING:
@@ -234,7 +234,9 @@ ROWS: tuple[tuple[FaultRow, Start], ...] = (
             expected="three dead letters, the last two are delivered",
             broken="the limit of keys is forgotten", breaking="limits",
             updates=20, exit_code=5, dead_letters=3, retries=0,
-            keys={3: "", 5: "k" * 257, 7: {"id": "x"}, 9: "\N{WATER WAVE}", 11: "k" * 256},
+            keys={
+                3: "", 5: "k" * (KEY_LIMIT + 1), 7: {"id": "x"}, 9: "\N{WATER WAVE}", 11: "k" * KEY_LIMIT,
+            },
         ),
         places.takes_all,
     ),
@@ -294,7 +296,7 @@ class Engine:
 
     @hookimpl
     def activate(self, activation: ActivationInfo) -> Plan:
-        limits = Limits(records=500, bytes=2**20, record_bytes=LIMIT, key_bytes=256)
+        limits = Limits(records=AT_ONCE, bytes=2**20, record_bytes=LIMIT, key_bytes=KEY_LIMIT)
         return Plan(destination=NAME, format=activation.format, limits=limits)
 
     @hookimpl

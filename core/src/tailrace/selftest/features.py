@@ -9,7 +9,7 @@ FEATURES = {
     "breaker": "a circuit breaker with half-open probes",
     "checkpoints": "checkpoints, so that an export continues where it ended",
     "order": "order of the records of one key",
-    "pacing": "pacing of each shard or partition by itself",
+    "pacing": "pacing of each congested part by itself",
     "pauses": "pauses that wait until it is granted, and go on",
     "replay": "replay",
     "state": "the state of profiles, which can be damaged",

@@ -55,15 +55,15 @@ class EnginePlace(FaultPlace):
 class Seen:
     """What there was to see. `lines` counts what the export had to read, and `delivered_before` what
     runs before it had settled as delivered; `uncommitted` was accepted from these and not settled, so
-    that it may be there twice. `expected` is what each line would become; `said` is all that was logged,
-    reported or recorded, in which no canary may be."""
+    that it may be there twice. `expected` is what each line would become, without its key where the place
+    keeps none; `said` is all that was logged, reported or recorded, in which no canary may be."""
 
     ledger: Ledger | None
     error: TailraceError | None
     report: AuthReport | None
     lines: int
-    expected: Mapping[int, tuple[str, bytes]] = field(repr=False)
-    accepted: Sequence[tuple[str, bytes]] = field(repr=False)
+    expected: Mapping[int, tuple[str | None, bytes]] = field(repr=False)
+    accepted: Sequence[tuple[str | None, bytes]] = field(repr=False)
     letters: Sequence[DeadLetter]
     injected: int
     requests: int | None
@@ -95,16 +95,23 @@ def run(row: FaultRow, name: str, plugin: SupportsFaults, loggers: Sequence[str]
         # An empty URL: whatever the environment says, the database is in the home of this row.
         Tailrace(Path(folder), database_url="", registry=registry, clock=place.clock or time) as client,
     ):
-        _set_up(client, name, place)
+        _set_up(client, name, row, place)
         if row.step == "auth":
             return _look(client, place, began, lambda: heard.text)
         return _export(client, row, place, began, lambda: heard.text)
 
 
-def _set_up(client: Tailrace, destination: str, place: FaultPlace) -> None:
+def _set_up(client: Tailrace, destination: str, row: FaultRow, place: FaultPlace) -> None:
     client.accounts.add("prod", destination=destination, settings=place.account)
     client.connections.add("leads", account="prod", settings=place.connection)
-    client.activations.add(ACTIVATION, connection="leads", segments=[SEGMENT], attributes=[ATTRIBUTE])
+    client.activations.add(
+        ACTIVATION,
+        connection="leads",
+        segments=[SEGMENT],
+        attributes=[ATTRIBUTE],
+        ordering=row.ordering,
+        every_update=row.ordering == "none",
+    )
 
 
 def _look(client: Tailrace, place: FaultPlace, began: float, heard: Callable[[], str]) -> Seen:
@@ -174,13 +181,14 @@ def _seen(
     delivered_before: int = 0,
     uncommitted: int = 0,
 ) -> Seen:
+    accepted = [(key, bytes(data)) for key, data in place.read()]
     return Seen(
         ledger=ledger,
         error=error,
         report=report,
         lines=lines,
-        expected=expected or {},
-        accepted=[(key, bytes(data)) for key, data in place.read()],
+        expected=_comparable(expected or {}, accepted),
+        accepted=accepted,
         letters=letters,
         injected=bad if place.injected is None else place.injected(),
         requests=None if place.requests is None else place.requests(),
@@ -191,6 +199,15 @@ def _seen(
         delivered_before=delivered_before,
         uncommitted=uncommitted,
     )
+
+
+def _comparable(
+    expected: Mapping[int, tuple[str, bytes]], accepted: Sequence[tuple[str | None, bytes]]
+) -> Mapping[int, tuple[str | None, bytes]]:
+    """Without the keys where none is kept."""
+    if all(key is not None for key, _ in accepted):
+        return dict(expected)
+    return {line: (None, data) for line, (_, data) in expected.items()}
 
 
 def _words(error: TailraceError | None) -> str:

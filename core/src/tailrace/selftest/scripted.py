@@ -12,6 +12,10 @@ from tailrace.errors import NotConnected, Transient
 
 LIMIT = 50_000
 """Bytes of a record."""
+KEY_LIMIT = 200
+"""Bytes of a key."""
+AT_ONCE = 100
+"""Records of a write."""
 
 
 class Scripted:

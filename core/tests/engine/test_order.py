@@ -14,14 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.tests.engine import rig
+from core.tests.updates import update
 from tailrace import Batch, BatchResult, Failure, Ledger
 from tailrace.destination import FailureKind, Limits
 from tailrace.pipeline.job import Progress
 from tailrace.pipeline.lanes import Lanes
 from tailrace.pipeline.settle import Track
 from tailrace.store.journal import Checkpoint
-from tests import rig
-from tests.endtoend import update
 
 KINDS: tuple[FailureKind, ...] = ("retry", "throttled", "ambiguous", "rejected")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from tests.machine_model import TRIGGERS, Kept, Memory, deliver, differing, doubt
-from tests.machine_stream import FINAL
-from tests.machine_world import Line, Ran, World
+from core.tests.engine.machine_model import TRIGGERS, Kept, Memory, deliver, differing, doubt
+from core.tests.engine.machine_stream import FINAL
+from core.tests.engine.machine_world import Line, Ran, World
 
 FATES = ("delivered", "filtered", "unchanged", "dead_lettered")
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from core.tests.engine.machine_model import serial_of
 from tailrace.deadletters import DeadLetterFile, Letter
 from tailrace.destination import Batch, BatchResult, Failure
 from tailrace.errors import AuthenticationFailed, StateError, Transient
-from tests.machine_model import serial_of
 
 Said = Literal["taken", "rejected", "retry", "throttled", "ambiguous", "denied", "defect"]
 FINAL = ("taken", "rejected")

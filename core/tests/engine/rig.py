@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from core.tests.updates import SEGMENT
 from tailrace.deadletters import DeadLetter, DeadLetterFile, DeadLetters
 from tailrace.destination import (
     Batch,
@@ -40,7 +41,6 @@ from tailrace.pipeline.remembering import Rules
 from tailrace.pipeline.sources import open_sources
 from tailrace.runs import ledger_of
 from tailrace.store.journal import PARTS, Checkpoint, Share, part_of
-from tests.endtoend import SEGMENT
 
 BY_IDENTITY = KeyPlan()
 KEY = b"k" * 32

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from tests.endtoend import OTHER, SEGMENT
+from core.tests.updates import OTHER, SEGMENT
 
 ATTRIBUTES = ("person.name.firstName", "tier")
 Triggers = tuple[Literal["segments", "identities", "attributes"], ...]

@@ -13,6 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.tests.engine import rig
+from core.tests.engine.rig import Store
+from core.tests.updates import SEGMENT
 from tailrace.destination import Batch, BatchResult, Failure, FailureKind, KeyPlan
 from tailrace.objects import Segment
 from tailrace.pipeline import commit as committing
@@ -20,9 +23,6 @@ from tailrace.pipeline.compile import compile_export
 from tailrace.pipeline.profiles import Secrets
 from tailrace.pipeline.remembering import Rules
 from tailrace.store.journal import PARTS
-from tests import rig
-from tests.endtoend import SEGMENT
-from tests.rig import Store
 
 OTHER = "59bd2fcd-3c48-4b18-bf56-4f5c5e6967ae"
 

@@ -22,11 +22,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.endtoend import OTHER, SEGMENT
-from tests.machine_checks import Checks
-from tests.machine_model import ATTRIBUTES, TRIGGERS, Terms, Triggers, Update
-from tests.machine_stream import Answer, Death
-from tests.machine_world import File, Pace, World
+from core.tests.engine.machine_checks import Checks
+from core.tests.engine.machine_model import ATTRIBUTES, TRIGGERS, Terms, Triggers, Update
+from core.tests.engine.machine_stream import Answer, Death
+from core.tests.engine.machine_world import File, Pace, World
+from core.tests.updates import OTHER, SEGMENT
 
 STATUSES = st.sampled_from(["realized", "existing", "exited", None])
 UPDATES = st.lists(

@@ -16,6 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.tests.engine.rig import KEY, activation
+from core.tests.updates import SEGMENT, update
 from tailrace.destination import KeyPlan
 from tailrace.pipeline import ahead, lines
 from tailrace.pipeline.ahead import Ahead
@@ -23,8 +25,6 @@ from tailrace.pipeline.compile import Compiled, InvalidUpdate, compile_export
 from tailrace.pipeline.lines import BOM, Block, LongLine, Made, Mark
 from tailrace.pipeline.profiles import Secrets
 from tailrace.pipeline.sources import FileSource, open_sources
-from tests.endtoend import SEGMENT, update
-from tests.rig import KEY, activation
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="where there is no fork nobody looks ahead")
 

@@ -9,6 +9,7 @@ from random import Random
 
 import pytest
 
+from core.tests.engine.machine_stream import Life, Stream
 from tailrace.destination import Batch
 from tailrace.errors import TailraceError
 from tailrace.pipeline import commit as committing
@@ -17,7 +18,6 @@ from tailrace.pipeline.pool import write
 from tailrace.store import commits
 from tailrace.store.journal import Share
 from tailrace.store.part import Part
-from tests.machine_stream import Life, Stream
 
 
 class AnyOrder(commits.Commits):

@@ -6,12 +6,12 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from core.tests.engine.rig import activation
+from core.tests.updates import SEGMENT
 from tailrace import Activation
 from tailrace.destination import KeyPlan
 from tailrace.pipeline.compile import Compiled, InvalidUpdate, compile_export
 from tailrace.pipeline.profiles import Secrets, profile_named
-from tests.endtoend import SEGMENT
-from tests.rig import activation
 
 KEY = b"k" * 32
 IDS: st.SearchStrategy[object] = st.sampled_from(

@@ -12,6 +12,10 @@ from pathlib import Path
 from random import Random
 from typing import Any, cast
 
+from core.tests.engine import rig
+from core.tests.engine.machine_hands import AnyOrder, Clock, Pool, by_hand
+from core.tests.engine.machine_model import Terms, Update
+from core.tests.engine.machine_stream import Death, Letters, Life, Said, Stream
 from tailrace.cutoff import letters_left
 from tailrace.deadletters import DeadLetters
 from tailrace.destination import KeyPlan, Limits, Plan
@@ -27,10 +31,6 @@ from tailrace.pipeline.sources import open_sources
 from tailrace.planning import Prepared
 from tailrace.runs import ledger_of
 from tailrace.store.journal import Journal, part_of
-from tests import rig
-from tests.machine_hands import AnyOrder, Clock, Pool, by_hand
-from tests.machine_model import Terms, Update
-from tests.machine_stream import Death, Letters, Life, Said, Stream
 
 
 @dataclass(frozen=True)
