@@ -3,7 +3,8 @@ place keeps no keys, and a write has one outcome for all its records.
 
 It is a plugin of its own: the fixture `site` installs this file as the distribution `tailrace-seven`. A
 write appends its records to a file, a line each, all at once or not at all. What the writes meet is told
-by a script, an outcome for each; afterwards all are accepted.
+by a script, an outcome for each; afterwards all are accepted. It is in a file beside that one, so that
+another script makes no other connection of it.
 """
 
 from __future__ import annotations
@@ -78,7 +79,6 @@ class Account(Settings):
 
 class Connection(Settings):
     file: str
-    script: str = ""
     key: str = "identity"
 
 
@@ -133,8 +133,14 @@ def appending(path: Path) -> Callable[[Batch], None]:
     return take
 
 
-def read_script(text: str) -> list[Outcome]:
-    words = [word for word in text.split(",") if word]
+def script_of(file: str) -> Path:
+    """The file with the script of what is appended to this one."""
+    return Path(f"{file}.script")
+
+
+def read_script(file: str) -> list[Outcome]:
+    script = script_of(file)
+    words = script.read_text().split() if script.exists() else []
     wrong = sorted(set(words) - set(OUTCOMES))
     if wrong:
         raise Misconfigured(f"no such outcome: {', '.join(wrong)}")
@@ -169,20 +175,20 @@ class SevenDestination:
     @hookimpl
     def activate(self, account: BaseModel, connection: BaseModel, activation: ActivationInfo) -> Plan:
         assert isinstance(connection, Connection)
-        read_script(connection.script)
+        read_script(connection.file)
         return Plan(
             destination="seven",
             format=activation.format,
             limits=LIMITS,
             key=KeyPlan(rule=connection.key),
             in_flight=3,
-            settings={"file": connection.file, "script": connection.script},
+            settings={"file": connection.file},
         )
 
     @hookimpl
     def export(self, plan: Plan, context: HookContext) -> Exporter:
-        script = read_script(str(plan.settings["script"]))
-        return Seven(appending(Path(str(plan.settings["file"]))), script)
+        file = str(plan.settings["file"])
+        return Seven(appending(Path(file)), read_script(file))
 
 
 destination = SevenDestination()
