@@ -133,13 +133,9 @@ def appending(path: Path) -> Callable[[Batch], None]:
     return take
 
 
-def script_of(file: str) -> Path:
-    """The file with the script of what is appended to this one."""
-    return Path(f"{file}.script")
-
-
 def read_script(file: str) -> list[Outcome]:
-    script = script_of(file)
+    """The script of what is appended to that file."""
+    script = Path(f"{file}.script")
     words = script.read_text().split() if script.exists() else []
     wrong = sorted(set(words) - set(OUTCOMES))
     if wrong:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import select
 import socket
 import ssl
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import trustme
 
-Serve = Callable[[socket.socket], None]
+from tailrace_eventhubs.selftest.network import Serve, free_port, listening
+
+__all__ = ["Serve", "certificate", "free_port", "listening", "proxy", "saying", "silent"]
 
 
 def certificate(folder: Path, host: str = "127.0.0.1") -> tuple[ssl.SSLContext, str]:
@@ -23,45 +22,6 @@ def certificate(folder: Path, host: str = "127.0.0.1") -> tuple[ssl.SSLContext, 
     trusted = folder / f"ca-{host}.pem"
     authority.cert_pem.write_to_path(trusted)
     return context, str(trusted)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
-
-
-@contextmanager
-def listening(serve: Serve) -> Iterator[int]:
-    """A server that hands each connection to a thread; connections are cut when it ends."""
-    server = socket.create_server(("127.0.0.1", 0))
-    held: list[socket.socket] = []
-    threads: list[threading.Thread] = []
-
-    def accept() -> None:
-        with suppress(OSError):
-            while True:
-                connection, _ = server.accept()
-                held.append(connection)
-                thread = threading.Thread(target=_safely, args=(serve, connection))
-                threads.append(thread)
-                thread.start()
-
-    accepting = threading.Thread(target=accept)
-    accepting.start()
-    try:
-        yield int(server.getsockname()[1])
-    finally:
-        with suppress(OSError):
-            server.shutdown(socket.SHUT_RDWR)
-        server.close()
-        accepting.join()
-        for connection in held:
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-        for thread in threads:
-            thread.join()
-        for connection in held:
-            connection.close()
 
 
 def silent(connection: socket.socket) -> None:
@@ -111,8 +71,3 @@ def _pump(one: socket.socket, other: socket.socket) -> None:
             if not data:
                 return
             (other if ready is one else one).sendall(data)
-
-
-def _safely(serve: Serve, connection: socket.socket) -> None:
-    with suppress(OSError):
-        serve(connection)

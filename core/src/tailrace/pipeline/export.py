@@ -44,7 +44,6 @@ log = logging.getLogger("tailrace.export")
 
 PARCELS = 4
 """A parcel holds at most this part of the budget, so that several are under way at once."""
-
 PROGRESS_EVERY = 0.1
 SAVE_EVERY = 2.0
 

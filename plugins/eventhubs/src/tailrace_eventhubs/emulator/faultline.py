@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import Any
 
 from tailrace_eventhubs.emulator.config import Config
 from tailrace_eventhubs.emulator.effects import EFFECTS
@@ -31,13 +32,13 @@ def add(faults: Faults, text: str, config: Config) -> None:
     try:
         given = _given(settings)
         _there(given.get("hub"), given.get("partition"), config)
-        faults.add(kind, **given)  # type: ignore[arg-type] # by name, checked above
+        faults.add(kind, **given)
     except ValueError as error:
         raise ValueError(f"--fault {kind}: {error}") from None
 
 
-def _given(settings: list[str]) -> dict[str, object]:
-    given: dict[str, object] = {}
+def _given(settings: list[str]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not (equals and value):  # unquoted: it may be what follows a space in a key
